@@ -44,6 +44,9 @@ class Event(Struct, kw_only=True, tag_field="type"):
     seq: int = 0
     at: datetime = datetime.fromtimestamp(0, UTC)
 
+    ends: ClassVar[bool] = False
+    """Whether the game is over with it (it's then saved and leaves memory soon)."""
+
 
 class Query(Struct, kw_only=True, forbid_unknown_fields=True):
     """A question about a state. It changes nothing and is answered away from the game's owner."""

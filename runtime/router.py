@@ -7,13 +7,106 @@ owner changes. It's what gateways, effects and handles talk to.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Any
 
-from runtime.asks import Answer, Ask, Away, Listener, Missed, Packed, Refused
+from runtime.asks import Answer, Ask, Away, Done, Listener, Missed, Packed, Refused
+from runtime.link import ClientLink, LinkError, connect
+from runtime.partitions import partition_of
+from runtime.pending import Pending, PendingAsks
+from runtime.settings import RouterSettings
+from runtime.table import RoutingTable
+from runtime.watches import Watches
+from runtime.wire import (
+    AttendIn,
+    AwayOut,
+    CommandIn,
+    DoneOut,
+    EventOut,
+    EventsIn,
+    LostOut,
+    Message,
+    MissedOut,
+    MovedOut,
+    PackedOut,
+    PresenceOut,
+    RefusedOut,
+    StateIn,
+    UnwatchIn,
+    WatchIn,
+)
+
+_log = logging.getLogger(__name__)
+_CONNECT_PAUSE_S = 0.1
 
 
 class Router:
     """The one door to all games. Not thread-safe: it belongs to one event loop."""
+
+    def __init__(
+        self,
+        name: str,
+        secret: bytes,
+        settings: RouterSettings,
+        refresh: Callable[[], Awaitable[RoutingTable]],
+        describe: Callable[[], Awaitable[dict[str, object]]],
+    ) -> None:
+        """Prepare a router called `name`.
+
+        Args:
+            name: Who we are, for the shards' logs.
+            secret: The cluster's secret.
+            settings: Times and bounds.
+            refresh: Asks the coordinator for the table; may raise or hang while it's away.
+            describe: Asks the coordinator for the body of GET /shards.
+        """
+        self._name = name
+        self._secret = secret
+        self._settings = settings
+        self._refresh = refresh
+        self._describe = describe
+        self._table = RoutingTable(0, ())
+        self._links: dict[tuple[str, int], ClientLink] = {}
+        self._connecting: set[tuple[str, int]] = set()
+        self._refreshing = False
+        self._asks = PendingAsks(settings, self._dispatch, self._stale)
+        self._watches = Watches(self._rewatch)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
+
+    async def start(self) -> None:
+        """Fetch the first table and connect to the shards in it, as far as they're there."""
+        self._loop = asyncio.get_running_loop()
+        self._asks.start(self._loop)
+        self.route(await self._refresh())
+
+    def route(self, table: RoutingTable) -> None:
+        """Take a table, if it's newer than ours."""
+        if table.version <= self._table.version:
+            return
+        before = {route.partition: route for route in self._table.routes}
+        self._table = table
+        for route in table.routes:
+            old = before.get(route.partition)
+            if old is not None and (old.epoch, old.address) != (route.epoch, route.address):
+                self._watches.moved(route.partition)
+        used = {route.address for route in table.routes if route.address is not None}
+        for address in used - self._links.keys() - self._connecting:
+            self._spawn(self._connect(address))
+        for address in self._links.keys() - used:
+            self._links[address].close()
+        self._retry()
+
+    @property
+    def ready(self) -> bool:
+        """Whether every partition has an owner that we're connected to."""
+        routes = self._table.routes
+        return bool(routes) and all(route.address in self._links for route in routes)
+
+    # --- asking ------------------------------------------------------------------------------
 
     def send(self, ask: Ask, timeout: float, on_answer: Callable[[Answer], None]) -> None:
         """Send a command; `on_answer` is called exactly once, within `timeout` seconds.
@@ -21,21 +114,53 @@ class Router:
         If the asker's game is watched here, the answer `Done(seq)` is given just before the
         listener's `on_event(seq)`, in the same turn of the loop.
         """
-        raise NotImplementedError
+
+        def message(reply: int, partition: int, held_ms: int, again: bool) -> Message:
+            return CommandIn(
+                reply,
+                partition,
+                ask.game,
+                ask.command,
+                ask.body,
+                ask.user,
+                ask.key,
+                ask.kind,
+                ask.fresh and not again,
+                ask.round_trip_ms,
+                held_ms,
+            )
+
+        self._begin(ask.game, timeout, message, on_answer)
 
     async def ask(self, ask: Ask, timeout: float) -> Answer:
         """Send a command and wait for its answer."""
-        raise NotImplementedError
+        answered: asyncio.Future[Answer] = self._loop.create_future()
+        self.send(ask, timeout, partial(_settle, answered))
+        return await answered
 
     async def state(self, game: str, timeout: float) -> Packed | Refused | Away:
         """Return the game's durable state."""
-        raise NotImplementedError
+        answered: asyncio.Future[Any] = self._loop.create_future()
+
+        def message(reply: int, partition: int, _held: int, _again: bool) -> Message:
+            return StateIn(reply, partition, game)
+
+        self._begin(game, timeout, message, partial(_settle, answered))
+        return await answered
 
     async def events(
         self, game: str, after: int, wait: float, timeout: float
     ) -> Missed | Refused | Away:
         """Return the events after seq `after`; if there are none yet, wait up to `wait` seconds."""
-        raise NotImplementedError
+        answered: asyncio.Future[Any] = self._loop.create_future()
+        until = self._loop.time() + wait
+
+        def message(reply: int, partition: int, _held: int, _again: bool) -> Message:
+            left = max(0, int(1000 * (until - self._loop.time())))
+            return EventsIn(reply, partition, game, after, left)
+
+        self._begin(game, wait + timeout, message, partial(_settle, answered))
+        return await answered
 
     def watch(
         self,
@@ -52,16 +177,201 @@ class Router:
         those that come earlier the new subscriber must ignore. There's one listener per game and
         router: the first one given stays until `unwatch`.
         """
-        raise NotImplementedError
+        self._watches.add(game, partition_of(game, self._table.partitions or 1), listener)
+
+        def message(reply: int, partition: int, _held: int, _again: bool) -> Message:
+            return WatchIn(reply, partition, game, after)
+
+        def opened(answer: Any) -> None:
+            if isinstance(answer, Packed | Missed):
+                self._watches.opened(game, answer.seq)
+            on_open(answer)
+
+        self._begin(game, timeout, message, opened)
 
     def unwatch(self, game: str) -> None:
         """End the watch of a game here."""
-        raise NotImplementedError
+        partition = self._watches.remove(game)
+        if partition is not None:
+            self._tell(partition, UnwatchIn(partition, game))
 
     def attend(self, game: str, users: Sequence[str], watchers: int) -> None:
         """Tell who of the watchers here is connected: `users` (each once) and how many in all."""
-        raise NotImplementedError
+        partition = self._watches.attend(game, users, watchers)
+        if partition is not None:
+            self._tell(partition, AttendIn(partition, game, users, watchers))
 
     async def status(self) -> dict[str, object]:
         """Return the body of GET /shards."""
-        raise NotImplementedError
+        return await self._describe()
+
+    # --- sending -----------------------------------------------------------------------------
+
+    def _begin(
+        self,
+        game: str,
+        timeout: float,
+        message: Callable[[int, int, int, bool], Message],
+        on_answer: Callable[[Any], None],
+    ) -> None:
+        count = self._table.partitions
+        if not count:
+            on_answer(Away())
+            return
+        pending = Pending(partition_of(game, count), message, on_answer, self._loop.time(), timeout)
+        if not self._asks.add(pending):
+            on_answer(Away())
+
+    def _link(self, partition: int) -> ClientLink | None:
+        route = self._table.routes[partition]
+        return self._links.get(route.address) if route.address is not None else None
+
+    def _dispatch(self, reply: int, pending: Pending) -> bool:
+        """Send one ask to its owner; return whether there is one."""
+        link = self._link(pending.partition)
+        if link is None:
+            return False
+        held = int(1000 * (self._loop.time() - pending.since)) if pending.tries else 0
+        link.push(pending.message(reply, pending.partition, held, pending.tries > 0))
+        pending.link = link
+        pending.tries += 1
+        return True
+
+    def _tell(self, partition: int, message: Message) -> None:
+        link = self._link(partition)
+        if link is not None:
+            link.push(message)
+
+    def _rewatch(self, game: str, partition: int, after: int) -> None:
+        """Watch a game at its new owner, from where the old one stopped."""
+
+        def message(reply: int, partition: int, _held: int, _again: bool) -> Message:
+            return WatchIn(reply, partition, game, self._watches.seq(game, after))
+
+        def opened(answer: Any) -> None:
+            if isinstance(answer, Missed):
+                self._watches.resumed(game, answer)
+                attendance = self._watches.attendance(game)
+                if attendance is not None:
+                    self._tell(partition, AttendIn(partition, game, *attendance))
+            elif isinstance(answer, Away) and not self._closed:
+                self._rewatch(game, partition, after)
+
+        self._begin(game, 3600.0, message, opened)
+
+    def _retry(self) -> None:
+        self._asks.retry()
+
+    def _stale(self) -> None:
+        """Something suggests that the table is old: ask for a new one, once at a time."""
+        if not self._refreshing and not self._closed:
+            self._refreshing = True
+            self._spawn(self._fetch())
+
+    async def _fetch(self) -> None:
+        try:
+            async with asyncio.timeout(1.0):
+                self.route(await self._refresh())
+        except Exception as error:  # noqa: BLE001  (whatever the coordinator's absence looks like)
+            _log.debug("no routing table: %s", error)
+        finally:
+            self._refreshing = False
+
+    # --- links -------------------------------------------------------------------------------
+
+    async def _connect(self, address: tuple[str, int]) -> None:
+        self._connecting.add(address)
+        try:
+            while not self._closed and any(r.address == address for r in self._table.routes):
+                link = ClientLink(
+                    self._loop,
+                    self._secret,
+                    self._name,
+                    self._take,
+                    partial(self._lost, address),
+                    self._settings.linger,
+                )
+                try:
+                    await connect(link, address)
+                except (OSError, LinkError, TimeoutError) as error:
+                    _log.debug("no link to %s:%d: %s", *address, error)
+                    self._stale()
+                    await asyncio.sleep(_CONNECT_PAUSE_S)
+                else:
+                    self._links[address] = link
+                    for route in self._table.routes:
+                        if route.address == address:
+                            self._watches.moved(route.partition)
+                    self._retry()
+                    return
+        finally:
+            self._connecting.discard(address)
+
+    def _lost(self, address: tuple[str, int], link: ClientLink) -> None:
+        if self._links.get(address) is link:
+            del self._links[address]
+            self._asks.lost(link)
+            if not self._closed:
+                self._spawn(self._connect(address))
+                self._stale()
+
+    def _take(self, message: Any) -> None:
+        """Take one message of a shard."""
+        match message:
+            case EventOut(partition, epoch, game, seq, data, reply):
+                if epoch < self._table.routes[partition].epoch:
+                    return  # of an owner that is none any more
+                if reply and (pending := self._asks.take(reply)) is not None:
+                    pending.on_answer(Done(seq, data))
+                self._watches.event(game, seq, data)
+            case PresenceOut(game, data):
+                self._watches.presence(game, data)
+            case LostOut(partition):
+                self._watches.lost(partition)
+                self._stale()
+            case MovedOut(reply, _):
+                self._asks.postpone(reply)
+            case AwayOut(reply, retry_after_ms):
+                if (pending := self._asks.take(reply)) is not None:
+                    pending.on_answer(Away(retry_after_ms))
+            case _:
+                self._answer(message)
+
+    def _answer(self, message: Any) -> None:
+        if message.epoch < self._table.routes[message.partition].epoch:
+            self._asks.postpone(message.reply)
+            return
+        pending = self._asks.take(message.reply)
+        if pending is None:
+            return
+        match message:
+            case DoneOut():
+                pending.on_answer(Done(message.seq, message.data, message.repeated))
+            case RefusedOut():
+                pending.on_answer(Refused(message.code, message.detail))
+            case PackedOut():
+                pending.on_answer(Packed(message.kind, message.seq, message.state))
+            case MissedOut():
+                pending.on_answer(Missed(message.kind, message.seq, message.events))
+            case _:
+                _log.warning("unexpected %s", type(message).__name__)
+
+    def _spawn(self, work: Any) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        """Hang up."""
+        self._closed = True
+        self._asks.close()
+        for link in list(self._links.values()):
+            link.close()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def _settle(future: asyncio.Future[Any], answer: Any) -> None:
+    if not future.done():
+        future.set_result(answer)

@@ -1,0 +1,119 @@
+"""One live game inside its partition, and the record it rests as.
+
+A cell has a single writer, its partition, so nothing here locks.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec import Struct
+
+from actors.behaviour import instant
+
+if TYPE_CHECKING:
+    from runtime.batch import Batch
+    from runtime.behaviours import Kind
+
+
+class Cell:
+    """A game in memory.
+
+    Attributes:
+        game, kind: Which game, and what it is.
+        state: The behaviour's state after event `seq`; None before the first.
+        seq: The newest event's number; those up to `durable` are known to be in the log.
+        durable: See `seq`.
+        saved: The seq that the snapshot store holds.
+        saving: The seq of a snapshot on its way there, or 0.
+        ended: Whether an event that ends the game has come since it was loaded.
+        tail: The JSON of events `saved + 1 .. seq`.
+        marks: The memory of idempotency keys (`runtime.marks`).
+        batch: The newest batch with an event of this game that is not durable yet.
+        timer: When the deadline heap looks at this game next, in ms since the epoch.
+        at: Time of the newest event, in ms since the epoch.
+        touched: When somebody last asked for it, in seconds of the loop's clock.
+    """
+
+    __slots__ = (
+        "at",
+        "batch",
+        "durable",
+        "ended",
+        "game",
+        "kind",
+        "marks",
+        "saved",
+        "saving",
+        "seq",
+        "state",
+        "tail",
+        "timer",
+        "touched",
+    )
+
+    def __init__(self, game: str, kind: Kind) -> None:
+        self.game = game
+        self.kind = kind
+        self.state: Any = None
+        self.seq = 0
+        self.durable = 0
+        self.saved = 0
+        self.saving = 0
+        self.ended = False
+        self.tail: list[bytes] = []
+        self.marks = b""
+        self.batch: Batch | None = None
+        self.timer: int | None = None
+        self.at = 0
+        self.touched = 0.0
+
+    @property
+    def clean(self) -> bool:
+        """Whether the store holds all there is."""
+        return self.saved == self.seq and self.batch is None
+
+    def pack(self) -> bytes:
+        """Return the record that `restore` reads."""
+        return _encode(
+            Rest(1, self.kind.name, self.seq, self.at, self.marks, self.kind.pack(self.state))
+        )
+
+
+class Rest(Struct, array_like=True, frozen=True, gc=False):
+    """A packed game with the runtime's memory of it. Fields are frozen; new ones come last."""
+
+    version: int
+    kind: str
+    seq: int
+    at: int
+    marks: bytes
+    state: bytes
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Rest).decode
+
+
+def restore(game: str, kinds: dict[str, Kind], data: bytes) -> Cell:
+    """Return the cell of a record that is in the store.
+
+    Raises:
+        KeyError: If the behaviour isn't installed here.
+        Exception: Whatever the behaviour raises on a record that it can't read.
+    """
+    rest = _decode(data)
+    cell = Cell(game, kinds[rest.kind])
+    cell.state = cell.kind.unpack(rest.state)
+    cell.seq = cell.durable = cell.saved = rest.seq
+    cell.marks = rest.marks
+    cell.at = rest.at
+    return cell
+
+
+def stamp(event: Any, game: str, seq: int, now: int) -> None:
+    """Make an event a fact: which game's, which number, when."""
+    event.game = game
+    event.seq = seq
+    event.at = instant(now)

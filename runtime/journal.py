@@ -1,0 +1,189 @@
+"""Group commit of one partition: one append in flight while the next batch fills.
+
+The journal also knows from where a replay must begin: below the oldest event that is in no
+snapshot yet, or whose effect no other game has taken yet.
+"""
+
+from __future__ import annotations
+
+import logging
+from asyncio import AbstractEventLoop, Future
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from actors.behaviour import Effect
+from persistence.log import Claim, EventLog, Fenced, LogError, Record
+from runtime.batch import Batch, Note, Sink
+from runtime.cell import Cell
+from runtime.settings import ShardSettings
+
+_log = logging.getLogger(__name__)
+
+
+class Journal:
+    """Takes events in order; tells `committed(batch)` when they are durable."""
+
+    def __init__(
+        self,
+        claim: Claim,
+        log: EventLog,
+        settings: ShardSettings,
+        loop: AbstractEventLoop,
+        committed: Callable[[Batch], None],
+        fenced: Callable[[], None],
+    ) -> None:
+        """Append to `log` under `claim`; `fenced` is called once if somebody else holds it."""
+        self.partition = claim.partition
+        self.epoch = claim.epoch
+        self.end = claim.head
+        """The offset after the newest event, durable or not."""
+        self._log = log
+        self._settings = settings
+        self._loop = loop
+        self._committed = committed
+        self._fenced = fenced
+        self._open = Batch()
+        self._flight: Batch | None = None
+        self._flight_since = 0.0
+        self._scheduled = False
+        self._closed = False
+        self._quiet: list[Future[None]] = []
+        self._dirty: dict[str, tuple[int, float]] = {}
+        self._saving: dict[str, int] = {}
+        self._unsent: dict[int, int] = {}
+
+    @property
+    def stuck(self) -> bool:
+        """Whether the log doesn't keep up, so that commands are better turned away."""
+        if self._flight is None:
+            return False
+        late = self._loop.time() - self._flight_since > self._settings.doubt_after
+        return late or len(self._open.records) >= self._settings.open_records
+
+    @property
+    def batch(self) -> Batch:
+        """The batch that takes what is added now."""
+        return self._open
+
+    def add(
+        self, cell: Cell, values: Sequence[bytes], mark: bytes, asker: tuple[Sink | None, int]
+    ) -> None:
+        """Put the cell's next events in the open batch. The first answers `asker` (link, reply)."""
+        batch, game, seq = self._open, cell.game, cell.seq
+        if game not in self._dirty:
+            self._dirty[game] = self.end, self._loop.time()
+        link, reply = asker
+        for value in values:
+            seq += 1
+            batch.records.append(Record(game, seq, value, mark))
+            batch.notes.append(Note(cell, seq, value, link, reply))
+            mark, reply = b"", 0
+        self.end += len(values)
+        cell.seq = seq
+        cell.batch = batch
+        if not self._scheduled and self._flight is None:
+            self._scheduled = True
+            self._loop.call_soon(self._commit)
+
+    def _commit(self) -> None:
+        self._scheduled = False
+        if self._closed or self._flight is not None or not self._open.records:
+            return
+        batch = self._flight = self._open
+        self._open = Batch()
+        self._flight_since = self._loop.time()
+        appended = self._log.append(self.partition, self.epoch, batch.records)
+        appended.add_done_callback(partial(self._appended, batch))
+
+    def _appended(self, batch: Batch, appended: Future[int]) -> None:
+        self._flight = None
+        if self._closed or appended.cancelled():
+            return
+        error = appended.exception()
+        if error is None:
+            self._committed(batch)
+            self._commit()
+            if self._flight is None:
+                self._wake()
+            return
+        if not isinstance(error, LogError):
+            _log.error("partition %d: append failed", self.partition, exc_info=error)
+        elif isinstance(error, Fenced):
+            _log.warning("partition %d: fenced at epoch %d", self.partition, self.epoch)
+        self.close()
+        self._fenced()
+
+    def _wake(self) -> None:
+        quiet, self._quiet = self._quiet, []
+        for future in quiet:
+            if not future.done():
+                future.set_result(None)
+
+    async def quiet(self) -> None:
+        """Wait until nothing is undurable (or the journal is closed)."""
+        while not self._closed and (self._flight or self._open.records):
+            future: Future[None] = self._loop.create_future()
+            self._quiet.append(future)
+            await future
+
+    def close(self) -> None:
+        """Append no more; what is open is dropped, what is in flight may still land."""
+        self._closed = True
+        self._wake()
+
+    # --- what a replay would need ------------------------------------------------------------
+
+    def replayed(self, game: str, offset: int) -> None:
+        """Note an event read from the log that no snapshot holds. In the order of the log."""
+        self._dirty.setdefault(game, (offset, self._loop.time()))
+
+    def sending(self, offset: int, effects: Sequence[Effect]) -> None:
+        """Keep the event at `offset` in the log until its effects were taken."""
+        self._unsent[offset] = self._unsent.get(offset, 0) + len(effects)
+
+    def sent(self, offset: int) -> None:
+        """One effect of the event at `offset` was taken by its game."""
+        self._unsent[offset] -= 1
+        if not self._unsent[offset]:
+            del self._unsent[offset]
+
+    def snapshotting(self, game: str) -> None:
+        """A snapshot with all events of `game` so far is on its way to the store."""
+        entry = self._dirty.pop(game, None)
+        if entry is not None:
+            self._saving[game] = entry[0]
+
+    def snapshotted(self, game: str) -> None:
+        """That snapshot is in the store."""
+        self._saving.pop(game, None)
+
+    def unsnapshotted(self, game: str) -> None:
+        """That snapshot isn't in the store: the game is as unsaved as before."""
+        offset = self._saving.pop(game, None)
+        if offset is not None:
+            entry = offset, self._loop.time()
+            self._dirty = {game: entry, **{g: e for g, e in self._dirty.items() if g != game}}
+
+    def unsaved_since(self, moment: float) -> list[str]:
+        """Return the games whose oldest unsaved event came before `moment` (loop time)."""
+        old: list[str] = []
+        for game, (_, since) in self._dirty.items():
+            if since > moment:
+                break
+            old.append(game)
+        return old
+
+    def unsaved(self) -> list[str]:
+        """Return all games with events that no snapshot holds."""
+        return list(self._dirty)
+
+    def checkpoint(self) -> int:
+        """Return the offset from which a replay must begin."""
+        # Games enter `_dirty` at the end of the log, so it's in the order of its offsets, all but
+        # a first entry that was put back; snapshots are begun in any order.
+        oldest = [self.end]
+        if self._dirty:
+            oldest.append(next(iter(self._dirty.values()))[0])
+        oldest.extend(self._saving.values())
+        oldest.extend(self._unsent)
+        return min(oldest)

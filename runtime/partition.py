@@ -1,0 +1,418 @@
+"""One partition of the games: commands in, durable events out. The heart of the runtime.
+
+    command -> decide -> events -> evolve (in memory, at once)
+                            |
+                            +-> the journal's open batch -> one append -> everybody who watches
+
+Output commit: whatever is said about a game (event, repeat, rejection, state, snapshot) waits until
+the state that it was computed from is in the log. So an answer never tells what a crash can undo.
+"""
+
+from __future__ import annotations
+
+import logging
+from asyncio import AbstractEventLoop
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from functools import partial
+from random import Random
+from time import time
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from actors.behaviour import Context, Deadline, Rejected, Repeated, Resume
+from persistence.log import Claim, EventLog, LogError
+from persistence.snapshots import SnapshotStore
+from runtime import marks
+from runtime.audience import Audience
+from runtime.batch import Batch, Sink
+from runtime.behaviours import Kind
+from runtime.cell import Cell, stamp
+from runtime.deadlines import Deadlines
+from runtime.effects import Effects
+from runtime.history import unpack_events
+from runtime.journal import Journal
+from runtime.presence import away
+from runtime.residents import Failed, Found, Residents
+from runtime.saving import Loader, Saver
+from runtime.settings import ShardSettings
+from runtime.wire import AwayOut, CommandIn, DoneOut, MovedOut, RefusedOut
+
+_log = logging.getLogger(__name__)
+_encode = msgspec.json.Encoder().encode
+_NOBODY: Mapping[str, int] = {}
+_AWAY_MS = 1000
+
+
+class Surroundings(Struct, frozen=True):
+    """What a shard lends to each of its partitions."""
+
+    loop: AbstractEventLoop
+    kinds: dict[str, Kind]
+    log: EventLog
+    store: SnapshotStore
+    loader: Loader
+    saver: Saver
+    effects: Effects
+    settings: ShardSettings
+    spawn: Callable[[Coroutine[Any, Any, None]], None]
+    lost: Callable[[int], None]
+
+
+class Partition:
+    """The single writer of its games, from the claim of an epoch to its loss."""
+
+    def __init__(self, claim: Claim, around: Surroundings) -> None:
+        """Serve what was claimed. `runtime.opening` fills in what the log holds already."""
+        self.id = claim.partition
+        self.epoch = claim.epoch
+        self.around = around
+        self.audience = Audience(self.id, self.epoch)
+        self.residents = Residents(around.kinds, around.loader, around.settings)
+        self.residents.activated = self._activated
+        self.cells = self.residents.cells
+        self.deadlines = Deadlines(around.loop, self.now, self._ring)
+        self.journal = Journal(
+            claim, around.log, around.settings, around.loop, self._committed, self._fenced
+        )
+        self.closed = False
+        self.checkpointed = claim.checkpoint
+        self.events = 0
+        self._opened_at = claim.at
+        self._outages = claim.outages
+        self._clock = claim.at
+        self._random = Random()  # noqa: S311  (colours of the pieces, not secrets)
+
+    def now(self) -> int:
+        """Return the owner's clock, in ms since the epoch; it never runs backwards."""
+        now = int(time() * 1000)
+        if now > self._clock:
+            self._clock = now
+        return self._clock
+
+    def witness(self, at: int) -> None:
+        """Never fall behind `at`, the time of an event read from the log."""
+        self._clock = max(self._clock, at)
+
+    # --- commands ----------------------------------------------------------------------------
+
+    def command(self, link: Sink, ask: CommandIn) -> None:
+        """Execute a command; its answer goes to `link` once it's durable."""
+        cell = self.cells.get(ask.game)
+        if self.closed:
+            link.push(MovedOut(ask.reply, self.id))
+        elif self.journal.stuck:
+            link.push(AwayOut(ask.reply, _AWAY_MS))
+        elif cell is not None:
+            self._execute(cell, link, ask)
+        elif ask.fresh and ask.command == "create":
+            self._create(link, ask)
+        else:
+            self.find(ask.game, partial(self._found, link, ask))
+
+    def find(self, game: str, then: Callable[[Found], None]) -> None:
+        """Call `then` with the game's live cell, or why there is none."""
+        self.residents.find(game, self.around.loop.time(), then)
+
+    def _found(self, link: Sink, ask: CommandIn, found: Found) -> None:
+        if self.closed:
+            link.push(MovedOut(ask.reply, self.id))
+        elif isinstance(found, Cell):
+            self._execute(found, link, ask)
+        elif found is None and ask.command == "create":
+            self._create(link, ask)
+        else:
+            self.excuse(link, ask.reply, found)
+
+    def excuse(self, link: Sink, reply: int, found: Exception | None) -> None:
+        """Say why a game can't be had."""
+        if found is None:
+            link.push(self._refusal(reply, "no_such_game", "There is no such game."))
+        elif isinstance(found, Failed):
+            link.push(self._refusal(reply, "game_failed", str(found)))
+        else:
+            link.push(AwayOut(reply, _AWAY_MS))
+
+    def _refusal(self, reply: int, code: str, detail: str) -> RefusedOut:
+        return RefusedOut(reply, self.id, self.epoch, code, detail)
+
+    def _create(self, link: Sink, ask: CommandIn) -> None:
+        kind = self.around.kinds.get(ask.kind or "")
+        if kind is None:
+            detail = f"There is no kind of game {ask.kind!r}."
+            link.push(self._refusal(ask.reply, "invalid_request", detail))
+        else:
+            self._execute(Cell(ask.game, kind), link, ask)
+
+    def _execute(self, cell: Cell, link: Sink, ask: CommandIn) -> None:
+        """Find out whether the command is new; if so, decide it."""
+        cell.touched = self.around.loop.time()
+        known = cell.kind.commands.get(ask.command)
+        if known is None:
+            detail = f"A game of {cell.kind.name} knows no command {ask.command!r}."
+            self.say(cell, link, self._refusal(ask.reply, "unknown_command", detail))
+            return
+        decoder, wants_presence = known
+        try:
+            command = decoder.decode(ask.body)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            self.say(cell, link, self._refusal(ask.reply, "invalid_request", str(error)))
+            return
+        mark = b""
+        if ask.key is not None or ask.command == "create":
+            mark = self._mark(cell, ask, command)
+            try:
+                seq = marks.find(cell.marks, mark)
+            except marks.KeyReused:
+                self.say(cell, link, self._taken(ask))
+                return
+            if seq is not None:
+                self._repeat(cell, link, ask.reply, seq)
+                return
+            if cell.seq and ask.command == "create":
+                self.say(cell, link, self._taken(ask))
+                return
+        self._decide(
+            cell, link, ask, command, mark, self._away(cell) if wants_presence else _NOBODY
+        )
+
+    def _mark(self, cell: Cell, ask: CommandIn, command: Any) -> bytes:
+        seat = marks.NOBODY
+        if cell.seq:
+            seats = cell.kind.outline(cell.state).seats
+            seat = next((i for i, (_, user) in enumerate(seats) if user == ask.user), seat)
+        command.id = command.game = None  # the envelope isn't the command
+        return marks.mark(seat, ask.user, ask.key or "", _encode(command))
+
+    def _taken(self, ask: CommandIn) -> RefusedOut:
+        if ask.key is not None:
+            return self._refusal(ask.reply, "key_reused", "The key was used with another command.")
+        return self._refusal(ask.reply, "game_exists", "Another game has this id.")
+
+    def _away(self, cell: Cell) -> Mapping[str, int]:
+        if cell.state is None:
+            return _NOBODY
+        outline = cell.kind.outline(cell.state)
+        return away(self.audience.presence(cell.game), outline, self._opened_at)
+
+    def _decide(  # noqa: PLR0917
+        self,
+        cell: Cell,
+        link: Sink,
+        ask: CommandIn,
+        command: Any,
+        mark: bytes,
+        away: Mapping[str, int],
+    ) -> None:
+        seed, now = self._random.getrandbits(64), self.now()
+        context = Context(ask.game, now, ask.user, ask.round_trip_ms, ask.held_ms, seed, away)
+        try:
+            events = cell.kind.decide(cell.state, command, context)
+            if not events:
+                raise Rejected("no_effect", "That changes nothing.")
+            if cell.seq + len(events) > self.around.settings.history_events:
+                raise Rejected("too_many_events", "The game has as many events as a game may have.")
+        except Rejected as no:
+            self.say(cell, link, self._refusal(ask.reply, no.code, no.detail))
+        except Repeated as again:
+            self._repeat(cell, link, ask.reply, again.seq)
+        except Exception:
+            _log.exception("game %s: %s failed", cell.game, ask.command)
+            self.say(
+                cell, link, self._refusal(ask.reply, "game_failed", "The game's rules failed.")
+            )
+        else:
+            self._record(cell, events, now, mark, (link, ask.reply))
+
+    def _repeat(self, cell: Cell, link: Sink, reply: int, seq: int) -> None:
+        """Answer with event `seq`, as it was answered the first time."""
+        first = cell.seq - len(cell.tail) + 1
+        if seq >= first:
+            data = cell.tail[seq - first]
+            self.say(cell, link, DoneOut(reply, self.id, self.epoch, seq, data, True))
+            return
+
+        def read(events: Sequence[bytes] | LogError) -> None:
+            if isinstance(events, LogError):
+                link.push(AwayOut(reply, _AWAY_MS))
+            else:
+                link.push(DoneOut(reply, self.id, self.epoch, seq, events[seq - 1], True))
+
+        self.history(cell.game, read)
+
+    def history(self, game: str, then: Callable[[Sequence[bytes] | LogError], None]) -> None:
+        """Call `then` with the game's stored events from seq 1, or with why they can't be read."""
+
+        async def read() -> None:
+            try:
+                chunks = await self.around.store.history(game)
+            except LogError as error:
+                then(error)
+            else:
+                then(unpack_events(chunks))
+
+        self.around.spawn(read())
+
+    def say(self, cell: Cell, link: Sink, message: Any) -> None:
+        """Push a message about a cell's present state, once that is durable."""
+        if cell.batch is None:
+            link.push(message)
+        else:
+            cell.batch.outputs.append(partial(link.push, message))
+
+    # --- events ------------------------------------------------------------------------------
+
+    def _record(
+        self,
+        cell: Cell,
+        events: Sequence[Any],
+        now: int,
+        mark: bytes = b"",
+        asker: tuple[Sink | None, int] = (None, 0),
+    ) -> None:
+        """Evolve the cell by `events` and put them in the journal."""
+        kind, game, state, seq = cell.kind, cell.game, cell.state, cell.seq
+        values: list[bytes] = []
+        try:
+            for event in events:
+                seq += 1
+                stamp(event, game, seq, now)
+                state = kind.evolve(state, event)
+                values.append(_encode(event))
+                cell.ended = cell.ended or event.ends
+            deadline = kind.next_deadline(state)
+        except Exception as error:
+            # The state may be half changed. The log has nothing of it; the next owner reads that.
+            _log.exception("game %s: evolve failed", game)
+            failed = self.residents.fail(game, f"{type(error).__name__}: {error}")
+            if asker[0] is not None:
+                asker[0].push(self._refusal(asker[1], "game_failed", str(failed)))
+            return
+        if not cell.seq:
+            self.residents.add(cell, self.around.loop.time())
+        if mark:
+            cell.marks = marks.remember(cell.marks, mark, cell.seq + 1)
+        cell.state, cell.at = state, now
+        cell.tail += values
+        offset = self.journal.end
+        self.journal.add(cell, values, mark, asker)
+        self.deadlines.arm(cell, deadline)
+        self.events += len(values)
+        for i, event in enumerate(events):
+            if effects := kind.effects(event):
+                self.journal.sending(offset + i, effects)
+                self.journal.batch.outputs.append(
+                    partial(self.send_effects, f"{game}:{event.seq}", offset + i, effects)
+                )
+
+    def send_effects(self, key: str, offset: int, effects: Sequence[Any]) -> None:
+        """Send the commands that follow from the durable event at `offset` to other games."""
+        for i, effect in enumerate(effects):
+            self.around.effects.send(f"{key}:{i}", effect, partial(self.journal.sent, offset))
+
+    def _committed(self, batch: Batch) -> None:
+        """Tell everybody what is durable now."""
+        publish, every = self.audience.publish, self.around.settings.snapshot_events
+        for note in batch.notes:
+            note.cell.durable = note.seq
+            publish(note)
+        for output in batch.outputs:
+            output()
+        for cell, seq, *_ in batch.notes:
+            if cell.batch is batch and seq == cell.seq:
+                cell.batch = None
+                if not cell.saving and (cell.ended or seq - cell.saved >= every):
+                    self.save(cell)
+            for link, ask in self.audience.polls(cell.game):
+                self.answer_poll(cell, link, ask)
+
+    answer_poll: Callable[[Cell, Sink, Any], None]
+    """Set by `runtime.reading`, which knows how events are read."""
+
+    def save(self, cell: Cell) -> None:
+        """Send a snapshot of a cell whose state is durable to the store."""
+        self.journal.snapshotting(cell.game)
+        self.around.saver.add(self.id, cell, self._saved)
+
+    def _saved(self, cell: Cell, whole: bool) -> None:
+        if whole:
+            self.journal.snapshotted(cell.game)
+        else:  # the store was at another seq than we thought; now we know, and try again
+            self.journal.unsnapshotted(cell.game)
+
+    # --- the game's own time -----------------------------------------------------------------
+
+    def _activated(self, cell: Cell) -> None:
+        """Charge nobody for the time without an owner; wake the game when it wants."""
+        self.resume(cell)
+        self.deadlines.arm(cell, cell.kind.next_deadline(cell.state))
+
+    def resume(self, cell: Cell) -> None:
+        """Tell a game that comes from the store how long nobody owned it."""
+        dead = sum(max(0, to - max(since, cell.at)) for since, to in self._outages)
+        if dead > 0:
+            self._decide_alone(cell, Resume(dead))
+
+    def _ring(self, game: str) -> None:
+        if not self.closed:
+            self.find(game, self._wake)
+
+    def _wake(self, found: Found) -> None:
+        if not isinstance(found, Cell) or self.closed:
+            if isinstance(found, LogError):
+                _log.warning("a deadline waits for the store: %s", found)
+            return
+        now = self.now()
+        found.timer = None
+        if self.journal.stuck:
+            self.deadlines.arm(found, now + 1000)
+            return
+        at = found.kind.next_deadline(found.state)
+        if at is not None and at <= now:
+            self._decide_alone(found, Deadline())
+            at = found.kind.next_deadline(found.state)
+            at = max(at, now + 1000) if at is not None else None  # never in a tight circle
+        self.deadlines.arm(found, at)
+
+    def _decide_alone(self, cell: Cell, command: Deadline | Resume) -> None:
+        """Let the game decide a command of the runtime's own."""
+        now = self.now()
+        context = Context(cell.game, now, seed=self._random.getrandbits(64))
+        try:
+            events = cell.kind.decide(cell.state, command, context)
+        except (Rejected, Repeated):
+            return
+        except Exception as error:
+            _log.exception("game %s: %s failed", cell.game, type(command).__name__)
+            self.residents.fail(cell.game, f"{type(error).__name__}: {error}")
+            return
+        if events:
+            self._record(cell, events, now)
+
+    # --- housekeeping ------------------------------------------------------------------------
+
+    def _fenced(self) -> None:
+        self.close()
+        self.around.lost(self.id)
+
+    def seal(self) -> None:
+        """Take no more commands: whoever asks looks for the next owner. What was begun goes on."""
+        self.closed = True
+
+    def close(self) -> None:
+        """Stop at once: answer nothing more from here."""
+        self.closed = True
+        self.journal.close()
+        self.deadlines.close()
+        self.audience.dismiss()
+
+    def tick(self) -> None:
+        """Save what is unsaved for too long; pack what nobody needs."""
+        now = self.around.loop.time()
+        for game in self.journal.unsaved_since(now - self.around.settings.snapshot_after):
+            cell = self.cells.get(game)
+            if cell is not None and cell.batch is None and not cell.saving:
+                self.save(cell)
+        for cell in self.residents.passivate(now, self.audience.watched):
+            self.audience.forget(cell.game)

@@ -1,0 +1,150 @@
+"""Snapshots on their way to the store: packed when due, written together, counted when known."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from time import time
+from typing import NamedTuple
+
+from persistence.log import LogError
+from persistence.snapshots import Snapshot, SnapshotStore, Stored
+from runtime.cell import Cell
+from runtime.history import pack_events
+from runtime.settings import ShardSettings
+
+_log = logging.getLogger(__name__)
+
+
+class Pending(NamedTuple):
+    """A snapshot that isn't in the store yet; `saved(cell, whole)` hears whether it is, later."""
+
+    cell: Cell
+    snapshot: Snapshot
+    saved: Callable[[Cell, bool], None]
+
+
+class Saver:
+    """Writes the snapshots of all partitions of a shard, a statement at a time."""
+
+    def __init__(self, store: SnapshotStore, settings: ShardSettings) -> None:
+        """Write to `store` as `settings` say."""
+        self._store = store
+        self._settings = settings
+        self._pending: dict[str, Pending] = {}
+        self._some = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.rows = 0
+
+    def add(self, partition: int, cell: Cell, saved: Callable[[Cell, bool], None]) -> None:
+        """Take a durable cell as it is now. One snapshot of a game is under way at a time."""
+        outline = cell.kind.outline(cell.state)
+        cell.saving = cell.seq
+        snapshot = Snapshot(
+            game=cell.game,
+            partition=partition,
+            kind=cell.kind.name,
+            base=cell.saved,
+            seq=cell.seq,
+            state=cell.pack(),
+            chunk=pack_events(cell.tail),
+            status=outline.status,
+            moves=outline.moves,
+            deadline=cell.kind.next_deadline(cell.state),
+            seats=[player for _, player in outline.seats],
+            taken_at=int(time() * 1000),
+        )
+        self._pending[cell.game] = Pending(cell, snapshot, saved)
+        self._some.set()
+        self._idle.clear()
+        if len(self._pending) >= self._settings.save_rows:
+            self._hurry.set()
+
+    async def run(self) -> None:
+        """Write until cancelled."""
+        backoff = 0.1
+        while True:
+            await self._some.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.save_every):
+                    await self._hurry.wait()
+            self._hurry.clear()
+            batch = list(self._pending.values())[: self._settings.save_rows]
+            try:
+                held = await self._store.save([pending.snapshot for pending in batch])
+            except LogError:
+                await asyncio.sleep(backoff)
+                backoff = min(2 * backoff, 2.0)
+                continue
+            backoff = 0.1
+            self._settle(batch, held)
+
+    def _settle(self, batch: list[Pending], held: dict[str, int]) -> None:
+        self.rows += len(batch)
+        for pending in batch:
+            del self._pending[pending.cell.game]
+        if not self._pending:
+            self._some.clear()
+            self._idle.set()
+        for cell, snapshot, saved in batch:
+            seq = held.get(cell.game, 0)
+            first = cell.seq - len(cell.tail)
+            cell.saving = 0
+            if seq < first:
+                _log.error("game %s: the store holds seq %d, expected %d", cell.game, seq, first)
+            elif cell.saved < seq <= cell.seq:
+                del cell.tail[: seq - first]
+                cell.saved = seq
+            if seq != snapshot.seq:
+                _log.warning("game %s: stored at %d, not %d", cell.game, seq, snapshot.seq)
+            saved(cell, seq >= snapshot.seq)
+
+    async def drain(self, timeout: float) -> bool:
+        """Write all there is; return whether that was done within `timeout` seconds."""
+        self._hurry.set()
+        try:
+            async with asyncio.timeout(timeout):
+                await self._idle.wait()
+        except TimeoutError:
+            return False
+        return True
+
+
+class Loader:
+    """Reads games from the store; those that are asked for in one turn of the loop come together."""
+
+    def __init__(self, store: SnapshotStore) -> None:
+        """Read from `store`."""
+        self._store = store
+        self._asked: dict[str, list[Callable[[Stored | LogError | None], None]]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def load(self, game: str, then: Callable[[Stored | LogError | None], None]) -> None:
+        """Call `then` with the game, with None if it isn't stored, or with why it can't be read."""
+        if not self._asked:
+            asyncio.get_running_loop().call_soon(self._start)
+        self._asked.setdefault(game, []).append(then)
+
+    def _start(self) -> None:
+        asked, self._asked = self._asked, {}
+        task = asyncio.create_task(self._run(asked))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _run(
+        self, asked: dict[str, list[Callable[[Stored | LogError | None], None]]]
+    ) -> None:
+        try:
+            found = await self._store.load(list(asked))
+        except LogError as error:
+            for callbacks in asked.values():
+                for then in callbacks:
+                    then(error)
+            return
+        for game, callbacks in asked.items():
+            for then in callbacks:
+                then(found.get(game))

@@ -1,0 +1,46 @@
+"""What an operator may set about shards and routers; read once, passed down, never changed."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class ShardSettings(Struct, frozen=True, kw_only=True):
+    """How a shard keeps its games. Times are in seconds."""
+
+    snapshot_events: int = 10
+    """A game is snapshotted when so many events have come since the last snapshot."""
+    snapshot_after: float = 300.0
+    """Or when its oldest unsaved event is so old; the end of a game is saved at once."""
+    save_every: float = 0.25
+    """Snapshots gather for so long before they're written in one statement."""
+    save_rows: int = 500
+    """At most so many snapshots go in one statement."""
+    passivate_after: float = 60.0
+    """A saved game that nobody watches or asks for so long is packed."""
+    resting_games: int = 200_000
+    """So many packed games stay in memory; beyond it the oldest is dropped (it's in the store)."""
+    checkpoint_every: float = 2.0
+    touch_every: float = 1.0
+    """How often the owner says that it lives: the precision of the uncharged time of an outage."""
+    open_records: int = 20_000
+    """So many events may wait for the log in one partition; then commands are turned away."""
+    doubt_after: float = 1.0
+    """When an append has been unanswered for so long, commands are turned away at once."""
+    waiting_commands: int = 256
+    """So many commands may wait for one game to be loaded."""
+    link_commands: int = 50_000
+    """So many unanswered commands may one link have; then it isn't read until half are answered."""
+    history_events: int = 10_000
+    """The most events that a game may have."""
+
+
+class RouterSettings(Struct, frozen=True, kw_only=True):
+    """How a router reaches the shards. Times are in seconds."""
+
+    linger: float = 0.0
+    """While traffic is dense, a frame to a shard may wait so long for company."""
+    retry_after: float = 0.05
+    """A command without an owner is tried again after so long, or when the table changes."""
+    pending: int = 100_000
+    """So many commands may be unanswered in all; then new ones are turned away."""

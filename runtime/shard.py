@@ -1,0 +1,306 @@
+"""A shard: the partitions of one process, behind one listening socket. No Ray in here."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from actors.behaviour import Behaviour
+from persistence.log import EventLog, LogError
+from persistence.snapshots import SnapshotStore
+from runtime.behaviours import Kind
+from runtime.effects import Asker, Effects
+from runtime.link import ServerLink
+from runtime.opening import open_partition
+from runtime.partition import Partition, Surroundings
+from runtime.reading import Reading
+from runtime.saving import Loader, Saver
+from runtime.settings import ShardSettings
+from runtime.wire import (
+    AttendIn,
+    CommandIn,
+    EventsIn,
+    Message,
+    MovedOut,
+    StateIn,
+    UnwatchIn,
+    WatchIn,
+)
+
+_log = logging.getLogger(__name__)
+_TICK_S = 1.0
+_LAG_S = 0.05
+
+
+class ShardLink(ServerLink):
+    """A gateway's connection, which isn't read while it has too many unanswered commands."""
+
+    def __init__(self, shard: Shard, loop: asyncio.AbstractEventLoop, secret: bytes) -> None:
+        super().__init__(loop, secret)
+        self._shard = shard
+        self._limit = shard.settings.link_commands
+        self._unanswered = 0
+        self._paused = False
+
+    def messages(self, messages: list[Any]) -> None:
+        """Pass the gateway's messages to their partitions."""
+        self._unanswered += self._shard.dispatch(self, messages)
+        if self._unanswered > self._limit and not self._paused:
+            self._paused = True
+            self.pause_reading()
+
+    def push(self, message: Message) -> None:
+        """Send a message; every answer frees one place."""
+        super().push(message)
+        if getattr(message, "reply", 0):
+            self._unanswered -= 1
+            if self._paused and self._unanswered < self._limit // 2:
+                self._paused = False
+                self.resume_reading()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget what this gateway watched."""
+        super().connection_lost(exc)
+        self._shard.leave(self)
+
+
+class Shard:
+    """Hosts partitions. Belongs to one event loop; `incarnation` names this life of the process."""
+
+    def __init__(
+        self,
+        incarnation: str,
+        behaviours: dict[str, Behaviour],
+        stores: tuple[EventLog, SnapshotStore],
+        asker: Asker,
+        secret: bytes,
+        settings: ShardSettings,
+    ) -> None:
+        """Prepare; `start` listens, `open` serves."""
+        self.incarnation = incarnation
+        self.settings = settings
+        self.partitions: dict[int, Partition] = {}
+        self.on_lost: Callable[[int], None] = lambda _: None
+        """Hears of a partition that somebody else owns now."""
+        self._readings: dict[int, Reading] = {}
+        self._links: set[ShardLink] = set()
+        self._log, self._store = stores
+        self._secret = secret
+        self._kinds = {name: Kind(behaviour) for name, behaviour in behaviours.items()}
+        self._asker = asker
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._saver = Saver(self._store, settings)
+        self._server: asyncio.Server | None = None
+        self._lag_ms = 0.0
+        self._rate = 0.0
+        self._events_closed = 0
+
+    async def start(self, host: str) -> tuple[str, int]:
+        """Listen on a free port of `host` and return the address."""
+        loop = asyncio.get_running_loop()
+        self._around = Surroundings(
+            loop=loop,
+            kinds=self._kinds,
+            log=self._log,
+            store=self._store,
+            loader=Loader(self._store),
+            saver=self._saver,
+            effects=Effects(self._asker, self._spawn),
+            settings=self.settings,
+            spawn=self._spawn,
+            lost=self._lost,
+        )
+        self._server = await loop.create_server(self._connection, host, 0)
+        for task in (self._saver.run(), self._tick(), self._touch(), self._measure()):
+            self._spawn(task)
+        name = self._server.sockets[0].getsockname()
+        return name[0], name[1]
+
+    def _connection(self) -> ShardLink:
+        link = ShardLink(self, self._around.loop, self._secret)
+        self._links.add(link)
+        return link
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("a task of the shard failed", exc_info=error)
+
+    # --- partitions --------------------------------------------------------------------------
+
+    async def open(self, partition: int, epoch: int) -> None:
+        """Take `partition` over at `epoch`; a no-op if that's what we have.
+
+        Raises:
+            persistence.log.LogError: See `runtime.opening.open_partition`.
+        """
+        mine = self.partitions.get(partition)
+        if mine is not None:
+            if mine.epoch >= epoch:
+                return
+            self._forget(partition).close()
+        opened = await open_partition(partition, epoch, self.incarnation, self._around)
+        self._readings[partition] = Reading(opened)
+        self.partitions[partition] = opened
+
+    async def release(self, partition: int, timeout: float) -> None:
+        """Give `partition` up in order: finish what was begun, save all, note the checkpoint."""
+        mine = self.partitions.get(partition)
+        if mine is None:
+            return
+        mine.seal()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await mine.journal.quiet()
+                for game in mine.journal.unsaved():
+                    cell = mine.cells.get(game)
+                    if cell is not None and not cell.saving:
+                        mine.save(cell)
+                await self._saver.drain(timeout)
+                await self._checkpoint(mine)
+        if self.partitions.get(partition) is mine:
+            self._forget(partition)
+        mine.close()
+
+    def _forget(self, partition: int) -> Partition:
+        self._readings.pop(partition, None)
+        mine = self.partitions.pop(partition)
+        self._events_closed += mine.events
+        return mine
+
+    def _lost(self, partition: int) -> None:
+        if partition in self.partitions:
+            self._forget(partition).close()
+            self.on_lost(partition)
+
+    async def _checkpoint(self, partition: Partition) -> None:
+        offset = partition.journal.checkpoint()
+        if offset > partition.checkpointed:
+            try:
+                await self._log.checkpoint(partition.id, partition.epoch, offset)
+            except LogError as error:
+                _log.warning("partition %d: no checkpoint: %s", partition.id, error)
+            else:
+                partition.checkpointed = offset
+
+    # --- messages ----------------------------------------------------------------------------
+
+    def dispatch(self, link: ShardLink, messages: list[Any]) -> int:
+        """Pass messages to their partitions; return how many will be answered."""
+        partitions, asked = self.partitions, 0
+        for message in messages:
+            partition = partitions.get(message.partition)
+            if type(message) is CommandIn:
+                asked += 1
+                if partition is not None:
+                    partition.command(link, message)
+                else:
+                    link.push(MovedOut(message.reply, message.partition))
+            elif partition is None:
+                if reply := getattr(message, "reply", 0):
+                    asked += 1
+                    link.push(MovedOut(reply, message.partition))
+            else:
+                asked += self._read(link, message)
+        return asked
+
+    def _read(self, link: ShardLink, message: Any) -> int:
+        reading = self._readings[message.partition]
+        match message:
+            case StateIn():
+                reading.state(link, message)
+            case EventsIn():
+                reading.events(link, message)
+            case WatchIn():
+                reading.watch(link, message)
+            case UnwatchIn():
+                reading.unwatch(link, message)
+                return 0
+            case AttendIn():
+                reading.attend(link, message)
+                return 0
+            case _:
+                return 0
+        return 1
+
+    def leave(self, link: ShardLink) -> None:
+        """Forget a link that broke."""
+        self._links.discard(link)
+        for reading in list(self._readings.values()):
+            reading.leave(link)
+
+    # --- housekeeping ------------------------------------------------------------------------
+
+    async def _tick(self) -> None:
+        ticks = 0
+        while True:
+            await asyncio.sleep(_TICK_S)
+            ticks += 1
+            for partition in list(self.partitions.values()):
+                partition.tick()
+                if ticks % max(1, round(self.settings.checkpoint_every / _TICK_S)) == 0:
+                    await self._checkpoint(partition)
+
+    async def _touch(self) -> None:
+        while True:
+            await asyncio.sleep(self.settings.touch_every)
+            owned = [(p.id, p.epoch) for p in self.partitions.values()]
+            try:
+                lost = await self._log.touch(owned) if owned else ()
+            except LogError:
+                continue
+            for partition in lost:
+                mine = self.partitions.get(partition)
+                if mine is not None and (partition, mine.epoch) in owned:
+                    self._lost(partition)
+
+    async def _measure(self) -> None:
+        """Keep the event loop's lag and the rate of events, each smoothed over about a second."""
+        loop, events = self._around.loop, 0
+        while True:
+            before = loop.time()
+            await asyncio.sleep(_LAG_S)
+            took = loop.time() - before
+            self._lag_ms += 0.1 * (max(0.0, took - _LAG_S) * 1000 - self._lag_ms)
+            now = self._events()
+            self._rate += 0.1 * ((now - events) / took - self._rate)
+            events = now
+
+    def _events(self) -> int:
+        return self._events_closed + sum(p.events for p in self.partitions.values())
+
+    def status(self) -> dict[str, object]:
+        """Return this shard's line of GET /shards."""
+        partitions = sorted(self.partitions.values(), key=lambda p: p.id)
+        return {
+            "pid": os.getpid(),
+            "partitions": [{"id": p.id, "epoch": p.epoch} for p in partitions],
+            "games": sum(len(p.cells) for p in partitions),
+            "passive_games": sum(p.residents.resting for p in partitions),
+            "failed_games": sum(len(p.residents.failed) for p in partitions),
+            "moves_per_second": round(self._rate, 1),
+            "lag_ms": round(self._lag_ms, 2),
+            "events": self._events(),
+            "snapshots": self._saver.rows,
+            "links": len(self._links),
+        }
+
+    async def stop(self, timeout: float) -> None:
+        """Give up all partitions in order, then stop listening."""
+        if self._server is not None:
+            self._server.close()
+        await asyncio.gather(*(self.release(p, timeout) for p in list(self.partitions)))
+        for link in list(self._links):
+            link.close()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
