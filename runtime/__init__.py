@@ -1,0 +1,1 @@
+"""Where actors live: partitions, shards, the coordinator, links, and hand-off. Knows no game."""

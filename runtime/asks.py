@@ -60,13 +60,29 @@ class Refused(Struct, frozen=True):
 
 
 class Away(Struct, frozen=True):
-    """No owner answered in time, or the log is away: it's not known whether the command was
-    done. The same command may be sent again (with its key or ply); it acts once."""
+    """No owner answered in time, or the log is away: nobody knows whether the command was done.
+
+    The same command may be sent again (with its key or ply); it acts once.
+    """
 
     retry_after_ms: int = 1000
 
 
 Answer = Done | Refused | Away
+
+
+class GameError(Exception):
+    """What a Ray program sees of `Refused` and `Away`.
+
+    Attributes:
+        code: "unavailable" for `Away`, else why the command was refused.
+        detail: A sentence for a person.
+    """
+
+    def __init__(self, code: str, detail: str = "") -> None:
+        super().__init__(code, detail)
+        self.code = code
+        self.detail = detail
 
 
 class Packed(Struct, frozen=True):

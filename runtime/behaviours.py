@@ -7,7 +7,7 @@ from typing import cast
 
 import msgspec
 
-from actors.behaviour import Behaviour, Command, event_decoder
+from actors.behaviour import Behaviour, event_decoder
 
 GROUP = "gameshard.behaviours"
 
@@ -57,8 +57,7 @@ def load() -> dict[str, Behaviour]:
         behaviour = cast("Behaviour", point.load())
         if behaviour.kind in found:
             raise ValueError(f"two packages bring the behaviour {behaviour.kind!r}")
-        create = behaviour.commands.get("create")
-        if create is None or not issubclass(create, Command):
+        if "create" not in behaviour.commands:
             raise ValueError(f"the behaviour {behaviour.kind!r} has no command 'create'")
         found[behaviour.kind] = behaviour
     return found

@@ -32,7 +32,7 @@ class Link(asyncio.Protocol):
     """One end of a connection: frames in, frames out. Subclasses say what a batch means."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, linger: float = 0.0) -> None:
-        """Prepare an end; `linger` seconds may pass before a frame leaves while traffic is dense."""
+        """Prepare an end; while traffic is dense a frame may wait `linger` seconds for company."""
         self._loop = loop
         self._linger = linger
         self._transport: asyncio.Transport | None = None

@@ -113,7 +113,7 @@ def _revive(
             if record.seq <= cell.seq:
                 continue
             if record.seq != cell.seq + 1:
-                raise ValueError(f"event {record.seq} follows event {cell.seq}")  # noqa: TRY301
+                raise ValueError(f"event {record.seq} follows event {cell.seq}")
             cell.state = cell.kind.evolve(cell.state, event)
             cell.seq = cell.durable = record.seq
             cell.at = millis(event.at)
@@ -121,7 +121,7 @@ def _revive(
             cell.tail.append(record.value)
             if record.key:
                 cell.marks = marks.remember(cell.marks, record.key, record.seq)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  (a game's own failure stays its own)
         _log.exception("game %s fails in replay", name)
         opened.residents.fail(name, f"{type(error).__name__}: {error}")
         return

@@ -86,9 +86,7 @@ class Partition:
 
     def now(self) -> int:
         """Return the owner's clock, in ms since the epoch; it never runs backwards."""
-        now = int(time() * 1000)
-        if now > self._clock:
-            self._clock = now
+        self._clock = max(self._clock, int(time() * 1000))
         return self._clock
 
     def witness(self, at: int) -> None:
@@ -196,7 +194,7 @@ class Partition:
         outline = cell.kind.outline(cell.state)
         return away(self.audience.presence(cell.game), outline, self._opened_at)
 
-    def _decide(  # noqa: PLR0917
+    def _decide(
         self,
         cell: Cell,
         link: Sink,
@@ -217,7 +215,7 @@ class Partition:
             self.say(cell, link, self._refusal(ask.reply, no.code, no.detail))
         except Repeated as again:
             self._repeat(cell, link, ask.reply, again.seq)
-        except Exception:
+        except Exception:  # noqa: BLE001  (a game's own failure stays its own)
             _log.exception("game %s: %s failed", cell.game, ask.command)
             self.say(
                 cell, link, self._refusal(ask.reply, "game_failed", "The game's rules failed.")
@@ -282,7 +280,7 @@ class Partition:
                 values.append(_encode(event))
                 cell.ended = cell.ended or event.ends
             deadline = kind.next_deadline(state)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  (a game's own failure stays its own)
             # The state may be half changed. The log has nothing of it; the next owner reads that.
             _log.exception("game %s: evolve failed", game)
             failed = self.residents.fail(game, f"{type(error).__name__}: {error}")
@@ -383,7 +381,7 @@ class Partition:
             events = cell.kind.decide(cell.state, command, context)
         except (Rejected, Repeated):
             return
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  (a game's own failure stays its own)
             _log.exception("game %s: %s failed", cell.game, type(command).__name__)
             self.residents.fail(cell.game, f"{type(error).__name__}: {error}")
             return

@@ -82,7 +82,7 @@ class Residents:
     def _restore(self, game: str, data: bytes, now: float) -> Found:
         try:
             cell = restore(game, self._kinds, data)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  (a game's own failure stays its own)
             _log.exception("game %s can't be restored", game)
             return self.fail(game, f"{type(error).__name__}: {error}")
         self.add(cell, now)

@@ -323,7 +323,8 @@ class Router:
                     return  # of an owner that is none any more
                 if reply and (pending := self._asks.take(reply)) is not None:
                     pending.on_answer(Done(seq, data))
-                self._watches.event(game, seq, data)
+                if not self._watches.event(game, seq, data):
+                    self._tell(partition, UnwatchIn(partition, game))
             case PresenceOut(game, data):
                 self._watches.presence(game, data)
             case LostOut(partition):

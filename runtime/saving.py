@@ -114,16 +114,19 @@ class Saver:
         return True
 
 
+Then = Callable[[Stored | LogError | None], None]
+
+
 class Loader:
     """Reads games from the store; those that are asked for in one turn of the loop come together."""
 
     def __init__(self, store: SnapshotStore) -> None:
         """Read from `store`."""
         self._store = store
-        self._asked: dict[str, list[Callable[[Stored | LogError | None], None]]] = {}
+        self._asked: dict[str, list[Then]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def load(self, game: str, then: Callable[[Stored | LogError | None], None]) -> None:
+    def load(self, game: str, then: Then) -> None:
         """Call `then` with the game, with None if it isn't stored, or with why it can't be read."""
         if not self._asked:
             asyncio.get_running_loop().call_soon(self._start)

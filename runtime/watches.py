@@ -52,16 +52,19 @@ class Watches:
         if watch is not None and watch.seq is None:
             watch.seq = seq
 
-    def event(self, game: str, seq: int, data: bytes) -> None:
-        """Take an event of the owner."""
+    def event(self, game: str, seq: int, data: bytes) -> bool:
+        """Take an event of the owner; return False if nobody here watches the game."""
         watch = self._watches.get(game)
-        if watch is None or watch.seq is None or watch.syncing or seq <= watch.seq:
-            return
-        if seq != watch.seq + 1:
+        if watch is None:
+            return False
+        if watch.seq is None or watch.syncing or seq <= watch.seq:
+            return True
+        if seq == watch.seq + 1:
+            watch.seq = seq
+            watch.listener.on_event(seq, data)
+        else:
             self._resync(game, watch)
-            return
-        watch.seq = seq
-        watch.listener.on_event(seq, data)
+        return True
 
     def presence(self, game: str, data: bytes) -> None:
         """Take a presence frame of the owner."""

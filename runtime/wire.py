@@ -18,7 +18,7 @@ MAX_FRAME = 16 * 1024 * 1024
 VERSION = 1
 
 
-class Message(Struct, array_like=True, frozen=True, gc=False):
+class Message(Struct, array_like=True, gc=False):
     """Root of everything on the link."""
 
 
@@ -26,7 +26,7 @@ class Message(Struct, array_like=True, frozen=True, gc=False):
 
 
 class Hello(Message, tag="h"):
-    """The first message of a client: who it is, and its proof that it knows the cluster's secret."""
+    """The first message of a client: who it is, and the proof that it knows the secret."""
 
     version: int
     name: str
@@ -69,7 +69,7 @@ class EventsIn(Message, tag="e"):
 
 
 class WatchIn(Message, tag="w"):
-    """Begins (or keeps) this link's watch of a game; asks for the state, or what came after `after`."""
+    """Begins (or keeps) a watch of a game; asks for the state, or for what came after `after`."""
 
     reply: int
     partition: int
@@ -168,7 +168,7 @@ class MissedOut(Message, tag="I"):
 
 
 class EventOut(Message, tag="E"):
-    """A durable event of a watched game; `reply` is that of the command behind it, if it came here."""
+    """A durable event of a watched game; `reply` is that of its command, if it came from here."""
 
     partition: int
     epoch: int
