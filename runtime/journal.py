@@ -174,8 +174,8 @@ class Journal:
         return old
 
     def unsaved(self) -> list[str]:
-        """Return all games with events that no snapshot holds."""
-        return list(self._dirty)
+        """Return all games with events that no snapshot in the store holds."""
+        return [*self._dirty, *self._saving]
 
     def checkpoint(self) -> int:
         """Return the offset from which a replay must begin."""

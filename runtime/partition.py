@@ -320,7 +320,7 @@ class Partition:
         for cell, seq, *_ in batch.notes:
             if cell.batch is batch and seq == cell.seq:
                 cell.batch = None
-                if not cell.saving and (cell.ended or seq - cell.saved >= every):
+                if cell.ended or seq - cell.saved >= every:
                     self.save(cell)
             for link, ask in self.audience.polls(cell.game):
                 self.answer_poll(cell, link, ask)
@@ -329,15 +329,19 @@ class Partition:
     """Set by `runtime.reading`, which knows how events are read."""
 
     def save(self, cell: Cell) -> None:
-        """Send a snapshot of a cell whose state is durable to the store."""
-        self.journal.snapshotting(cell.game)
-        self.around.saver.add(self.id, cell, self._saved)
+        """Send a snapshot of a cell to the store, if its state is durable and none is on its way."""
+        if not cell.saving and cell.batch is None and cell.saved < cell.seq:
+            self.journal.snapshotting(cell.game)
+            self.around.saver.add(self.id, cell, self._saved)
 
     def _saved(self, cell: Cell, whole: bool) -> None:
         if whole:
             self.journal.snapshotted(cell.game)
         else:  # the store was at another seq than we thought; now we know, and try again
             self.journal.unsnapshotted(cell.game)
+        unsaved = cell.seq - cell.saved
+        if unsaved and (cell.ended or unsaved >= self.around.settings.snapshot_events):
+            self.save(cell)
 
     # --- the game's own time -----------------------------------------------------------------
 
@@ -405,12 +409,23 @@ class Partition:
         self.deadlines.close()
         self.audience.dismiss()
 
+    async def settle(self) -> None:
+        """Wait until all there is is durable and in a snapshot."""
+        await self.journal.quiet()
+        while unsaved := self.journal.unsaved():
+            for game in unsaved:
+                if game in self.cells:
+                    self.save(self.cells[game])
+            await self.around.saver.drain()
+            if self.residents.failed.keys() & set(unsaved):
+                return  # a game in quarantine keeps its events in the log
+
     def tick(self) -> None:
         """Save what is unsaved for too long; pack what nobody needs."""
         now = self.around.loop.time()
         for game in self.journal.unsaved_since(now - self.around.settings.snapshot_after):
             cell = self.cells.get(game)
-            if cell is not None and cell.batch is None and not cell.saving:
+            if cell is not None:
                 self.save(cell)
         for cell in self.residents.passivate(now, self.audience.watched):
             self.audience.forget(cell.game)

@@ -103,22 +103,17 @@ class Saver:
                 _log.warning("game %s: stored at %d, not %d", cell.game, seq, snapshot.seq)
             saved(cell, seq >= snapshot.seq)
 
-    async def drain(self, timeout: float) -> bool:
-        """Write all there is; return whether that was done within `timeout` seconds."""
+    async def drain(self) -> None:
+        """Wait until all that was added is in the store."""
         self._hurry.set()
-        try:
-            async with asyncio.timeout(timeout):
-                await self._idle.wait()
-        except TimeoutError:
-            return False
-        return True
+        await self._idle.wait()
 
 
 Then = Callable[[Stored | LogError | None], None]
 
 
 class Loader:
-    """Reads games from the store; those that are asked for in one turn of the loop come together."""
+    """Reads games from the store, those asked for in one turn of the loop together."""
 
     def __init__(self, store: SnapshotStore) -> None:
         """Read from `store`."""

@@ -160,12 +160,7 @@ class Shard:
         mine.seal()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout):
-                await mine.journal.quiet()
-                for game in mine.journal.unsaved():
-                    cell = mine.cells.get(game)
-                    if cell is not None and not cell.saving:
-                        mine.save(cell)
-                await self._saver.drain(timeout)
+                await mine.settle()
                 await self._checkpoint(mine)
         if self.partitions.get(partition) is mine:
             self._forget(partition)
