@@ -1,0 +1,1 @@
+"""What is remembered: event log, snapshots, assignments, names. Knows bytes and keys, no game."""

@@ -11,14 +11,14 @@ from persistence.log import LogError
 
 
 class Assignment(Struct, frozen=True):
-    """`owner` (a shard's process incarnation, e.g. "shard-0/8f3a") may open `partition` at `epoch`, once."""
+    """`owner`, a life of a shard's process, may open `partition` at `epoch`, once."""
 
     partition: int
     epoch: int
     owner: str
 
 
-class Conflict(LogError):
+class Conflict(LogError):  # noqa: N818  (the store's word for it)
     """The row was changed by somebody else: compare-and-set found another epoch."""
 
     def __init__(self, partition: int, expected: int, found: int) -> None:
@@ -32,7 +32,7 @@ class AssignmentStore(Protocol):
     """Both methods may raise `persistence.log.Unavailable`."""
 
     async def read(self) -> Sequence[Assignment]:
-        """Return the assignment of every partition, by id; epoch 0 and owner "" if never assigned."""
+        """Return every partition's assignment, by id; epoch 0 and owner "" if never assigned."""
         ...
 
     async def assign(self, partition: int, owner: str, expected: int) -> Assignment:

@@ -57,7 +57,7 @@ class LogError(Exception):
     """Root of what a log raises."""
 
 
-class Fenced(LogError):
+class Fenced(LogError):  # noqa: N818  (the field's own word)
     """Somebody holds the partition at a newer epoch (or this epoch was opened before)."""
 
     def __init__(self, partition: int, epoch: int) -> None:
@@ -66,7 +66,7 @@ class Fenced(LogError):
         self.epoch = epoch
 
 
-class Unavailable(LogError):
+class Unavailable(LogError):  # noqa: N818  (as in HTTP)
     """The store does not answer; nothing is known to have happened. Try again later."""
 
 
@@ -91,8 +91,8 @@ class EventLog(Protocol):
 
         At most one append per partition may be under way. While the store is away, the append
         stays in doubt and is settled when it returns: the future never fails for that reason.
-        Its only errors are `Fenced` (not appended, and never will be) and, after `close`,
-        `Unavailable`.
+        Its only errors are `Fenced` (it isn't ours any more; what was not in doubt is not appended,
+        and never will be) and, after `close`, `Unavailable`.
         """
         ...
 

@@ -55,7 +55,7 @@ class ShardService:
 
     async def start(self) -> None:
         """Listen, and tell the coordinator; it says what to open."""
-        self._stores = await PostgresStores.connect(self._config.dsn, self._config.partitions)
+        self._stores = PostgresStores(self._config.dsn)
         self._behaviours = load()
         self._router = make_router(self._name, self._peers, self._config)
         self._shard = Shard(
@@ -165,7 +165,7 @@ class CoordinatorService:
 
     async def start(self) -> None:
         """Read the assignments."""
-        self._stores = await PostgresStores.connect(self._config.dsn, self._config.partitions)
+        self._stores = PostgresStores(self._config.dsn)
         self._coordinator = Coordinator(self._config, self._stores.assignments, self._peers)
         await self._coordinator.start()
 

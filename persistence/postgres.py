@@ -1,0 +1,27 @@
+"""All stores on one Postgres, for a process that composes them."""
+
+from __future__ import annotations
+
+from persistence.database import Database
+from persistence.names import Names
+from persistence.postgres_assignments import PostgresAssignments
+from persistence.postgres_log import PostgresLog
+from persistence.postgres_snapshots import PostgresSnapshots
+
+
+class PostgresStores:
+    """The stores, on three connections: appends, snapshots, and everything else."""
+
+    def __init__(self, dsn: str) -> None:
+        """Connect to `dsn` as needed. Must be called on the event loop that uses them."""
+        self._database = Database(dsn)
+        self.log = PostgresLog(dsn, self._database)
+        self.snapshots = PostgresSnapshots(Database(dsn))
+        self.assignments = PostgresAssignments(self._database)
+        self.names = Names(self._database)
+
+    async def close(self) -> None:
+        """Hang up."""
+        await self.log.close()
+        await self.snapshots.close()
+        await self._database.close()

@@ -1,0 +1,139 @@
+"""Snapshots, history and the list of ended games in Postgres."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import msgspec
+
+from persistence.database import Database
+from persistence.snapshots import Played, Snapshot, Stored
+
+_FETCH = 5000
+
+_SAVE = """
+WITH s AS (
+    SELECT * FROM unnest(%s::text[], %s::int4[], %s::text[], %s::int4[], %s::int4[], %s::text[],
+        %s::int4[], %s::int8[], %s::text[], %s::int8[], %s::bytea[], %s::bytea[])
+        AS s (id, partition, kind, base, seq, status,
+            moves, deadline, seats, taken_at, state, chunk)
+), fresh AS (
+    INSERT INTO games
+    SELECT id, partition, kind, seq, status, moves, deadline, seats::jsonb, taken_at, state,
+        int4send(length(chunk)) || chunk
+    FROM s WHERE base = 0
+    ON CONFLICT (id) DO NOTHING
+    RETURNING id, seq
+), moved AS (
+    UPDATE games g
+    SET seq = s.seq, status = s.status, moves = s.moves, deadline = s.deadline,
+        seats = s.seats::jsonb, taken_at = s.taken_at, state = s.state,
+        history = g.history || int4send(length(s.chunk)) || s.chunk
+    FROM s WHERE g.id = s.id AND g.seq = s.base AND s.base > 0
+    RETURNING g.id, g.seq
+)
+SELECT * FROM fresh UNION ALL SELECT * FROM moved
+"""
+
+_ARCHIVE = """
+INSERT INTO played (player, ended_at, game, kind, moves)
+SELECT * FROM unnest(%s::text[], %s::int8[], %s::text[], %s::text[], %s::int4[])
+ON CONFLICT DO NOTHING
+"""
+
+
+class PostgresSnapshots:
+    """`persistence.snapshots.SnapshotStore` on Postgres."""
+
+    def __init__(self, database: Database) -> None:
+        """Keep the games in `database`."""
+        self._database = database
+
+    async def save(self, snapshots: Sequence[Snapshot]) -> dict[str, int]:
+        """See `SnapshotStore.save`."""
+        ended = [
+            (player, s.taken_at, s.game, s.kind, s.moves)
+            for s in snapshots
+            if s.status == "ended"
+            for player in sorted({seat for seat in s.seats if seat is not None})
+        ]
+        async with self._database.transaction() as cursor:
+            await cursor.execute(_SAVE, _columns(snapshots))
+            held: dict[str, int] = dict(await cursor.fetchall())
+            if ended:
+                await cursor.execute(
+                    _ARCHIVE, [list(column) for column in zip(*ended, strict=True)]
+                )
+            missing = [s.game for s in snapshots if s.game not in held]
+            if missing:
+                await cursor.execute("SELECT id, seq FROM games WHERE id = ANY(%s)", (missing,))
+                held.update(dict(await cursor.fetchall()))
+        return held
+
+    async def load(self, games: Sequence[str]) -> dict[str, Stored]:
+        """See `SnapshotStore.load`."""
+        rows = await self._database.query(
+            "SELECT id, kind, seq, state, deadline FROM games WHERE id = ANY(%s)", list(games)
+        )
+        return {row[0]: Stored(*row) for row in rows}
+
+    async def history(self, game: str) -> Sequence[bytes]:
+        """See `SnapshotStore.history`."""
+        rows = await self._database.query("SELECT history FROM games WHERE id = %s", game)
+        data: bytes = rows[0][0] if rows else b""
+        chunks: list[bytes] = []
+        at = 0
+        while at < len(data):
+            size = int.from_bytes(data[at : at + 4], "big")
+            chunks.append(data[at + 4 : at + 4 + size])
+            at += 4 + size
+        return chunks
+
+    async def deadlines(self, partition: int) -> AsyncIterator[Sequence[tuple[str, int]]]:
+        """See `SnapshotStore.deadlines`."""
+        last = ""
+        while True:
+            rows: Any = await self._database.query(
+                "SELECT id, deadline FROM games WHERE partition = %s AND deadline IS NOT NULL"
+                " AND id > %s ORDER BY id LIMIT %s",
+                partition,
+                last,
+                _FETCH,
+            )
+            if not rows:
+                return
+            yield rows
+            last = rows[-1][0]
+
+    async def played(self, user: str, before: int, limit: int) -> Sequence[Played]:
+        """See `SnapshotStore.played`."""
+        rows = await self._database.query(
+            "SELECT game, kind, ended_at, moves FROM played WHERE player = %s AND ended_at < %s"
+            " ORDER BY ended_at DESC, game DESC LIMIT %s",
+            user,
+            before,
+            limit,
+        )
+        return [Played(*row) for row in rows]
+
+    async def close(self) -> None:
+        """See `SnapshotStore.close`."""
+        await self._database.close()
+
+
+def _columns(snapshots: Sequence[Snapshot]) -> list[list[Any]]:
+    return [
+        [s.game for s in snapshots],
+        [s.partition for s in snapshots],
+        [s.kind for s in snapshots],
+        [s.base for s in snapshots],
+        [s.seq for s in snapshots],
+        [s.status for s in snapshots],
+        [s.moves for s in snapshots],
+        [s.deadline for s in snapshots],
+        [msgspec.json.encode(s.seats).decode() for s in snapshots],
+        [s.taken_at for s in snapshots],
+        [s.state for s in snapshots],
+        [s.chunk for s in snapshots],
+    ]
