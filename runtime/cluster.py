@@ -31,9 +31,13 @@ class Cluster:
         self._gateway = gateway
         self._handles: dict[str, Any] = {}
 
-    def start_ray(self) -> None:
-        """Start a Ray of our own on this machine, whatever others run here."""
-        ray.init(
+    def gateway_names(self) -> list[str]:
+        """Return the names of the gateways."""
+        return self._config.gateway_names()
+
+    def start_ray(self) -> str:
+        """Start a Ray of our own on this machine, whatever others run here; return its address."""
+        context = ray.init(
             address="local",
             namespace=self._config.namespace,
             include_dashboard=False,
@@ -42,6 +46,7 @@ class Cluster:
             configure_logging=False,
             object_store_memory=80 * 1024 * 1024,
         )
+        return context.address_info["gcs_address"]
 
     def start(self, progress: Callable[[str], None]) -> None:
         """Start coordinator, shards and gateways; return when all of them serve.

@@ -1,0 +1,201 @@
+"""The command line: starts a system, and looks into one that runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from gateway.check import check
+from gateway.installed import DataDirectory, Running
+from gateway.replay import replay_game
+from gateway.run import RunError, RunOptions, run
+from gateway.settings import GatewaySettings
+from runtime.settings import RouterSettings, ShardSettings
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    help="""Live games at scale: every game an actor, no acknowledged move lost.
+
+    [bold]gameshard run[/bold] starts everything on this machine and prints the URL of a page to
+    play on. The other commands look into a system that runs; they find it by its data directory.""",
+)
+console = Console()
+errors = Console(stderr=True)
+
+Data = Annotated[
+    Path,
+    typer.Option(help="Where everything that must survive is kept.", envvar="GAMESHARD_DATA"),
+]
+DEFAULT_DATA = Path(".gameshard")
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+def _settings(kind: type[T], prefix: str) -> T:
+    """Read a settings struct from the environment: GAMESHARD_<PREFIX>_<FIELD>."""
+    fields = {
+        field.name: os.environ[name]
+        for field in msgspec.structs.fields(kind)
+        if (name := f"GAMESHARD_{prefix}_{field.name}".upper()) in os.environ
+    }
+    try:
+        return msgspec.convert(fields, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise _failure(f"A setting in the environment is wrong: GAMESHARD_{prefix}_…: {error}") from error
+
+
+def _failure(message: str) -> typer.Exit:
+    errors.print(f"[red]{message}[/red]", highlight=False, soft_wrap=True)
+    return typer.Exit(1)
+
+
+@app.command("run")
+def run_command(
+    data: Data = DEFAULT_DATA,
+    host: Annotated[str, typer.Option(help="The address that players reach.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Its port; 0 takes a free one.")] = 8000,
+    shards: Annotated[int, typer.Option(min=1, help="Processes that hold games.")] = 1,
+    gateways: Annotated[int, typer.Option(min=1, help="Processes that players talk to.")] = 1,
+    partitions: Annotated[
+        int | None,
+        typer.Option(min=1, help="Parts that games are spread over; fixed with the first start."),
+    ] = None,
+    dsn: Annotated[
+        str | None,
+        typer.Option(help="A Postgres to use instead of our own.", envvar="GAMESHARD_POSTGRES"),
+    ] = None,
+) -> None:
+    """Start everything and run until Ctrl-C.
+
+    All games are kept in the data directory; the next start on it finds every one of them.
+    """
+    options = RunOptions(
+        data=data,
+        host=host,
+        port=port,
+        shards=shards,
+        gateways=gateways,
+        partitions=partitions,
+        dsn=dsn,
+        gateway=_settings(GatewaySettings, "GATEWAY"),
+        shard=_settings(ShardSettings, "SHARD"),
+        router=_settings(RouterSettings, "ROUTER"),
+    )
+
+    def say(what: str) -> None:
+        verb = "" if what.startswith("stopping") else "starting "
+        errors.print(f"[dim]{verb}{what} …[/dim]", highlight=False)
+
+    def ready(url: str) -> None:
+        print(f"gameshard is ready at {url}", flush=True)
+
+    try:
+        run(options, say, ready)
+    except RunError as error:
+        raise _failure(str(error)) from error
+
+
+def _running(data: Path) -> Running:
+    running = DataDirectory(data).running()
+    if running is None:
+        raise _failure(f"No gameshard runs on {data.resolve()}. Start one: gameshard run")
+    return running
+
+
+def _get(url: str) -> Any:
+    try:
+        with urllib.request.urlopen(url, timeout=10) as response:  # noqa: S310  (our own URL)
+            return json.load(response)
+    except urllib.error.HTTPError as error:
+        detail = json.load(error).get("detail", error.reason)
+        raise _failure(f"{url}: {error.code} {detail}") from error
+    except OSError as error:
+        raise _failure(f"{url}: {error}") from error
+
+
+@app.command()
+def status(data: Data = DEFAULT_DATA) -> None:
+    """Say in a few lines whether the system is well."""
+    running = _running(data)
+    body = _get(f"{running.url}/shards")
+    shards = body["shards"]
+    serving = [shard for shard in shards if shard["state"] == "serving"]
+    owned = sum(len(shard["partitions"]) for shard in serving)
+    console.print(f"{running.url}  pid {running.pid}", highlight=False)
+    console.print(
+        f"{len(serving)} of {len(shards)} shards serve {owned} of {body['partitions']} partitions; "
+        f"{sum(shard['games'] for shard in serving)} live games, "
+        f"{sum(shard['moves_per_second'] for shard in serving):.0f} events a second",
+        highlight=False,
+    )
+    if owned < body["partitions"]:
+        raise typer.Exit(2)
+
+
+@app.command()
+def shards(data: Data = DEFAULT_DATA) -> None:
+    """Show every shard: what it holds and how it's doing."""
+    body = _get(f"{_running(data).url}/shards")
+    table = Table("shard", "state", "pid", "partitions", "live", "passive", "events/s", "lag ms")
+    for shard in body["shards"]:
+        numbers = ", ".join(f"{p['id']}@{p['epoch']}" for p in shard["partitions"])
+        cells = ("name", "state", "pid")
+        counts = ("games", "passive_games", "moves_per_second", "lag_ms")
+        table.add_row(
+            *(str(shard[cell]) for cell in cells), numbers, *(str(shard[c]) for c in counts)
+        )
+    console.print(table)
+
+
+@app.command()
+def replay(
+    game: Annotated[str, typer.Argument(help="The game's id.")], data: Data = DEFAULT_DATA
+) -> None:
+    """Show a game's events as the log and the stored history have them, and compare the two."""
+    running = _running(data)
+    found = replay_game(running.dsn, game)
+    if not found.events:
+        raise _failure(f"There is no game {game!r}.")
+    for event in found.events:
+        sys.stdout.write(event.decode() + "\n")
+    errors.print(
+        f"{len(found.events)} events: {found.in_history} in the stored history, "
+        f"{found.in_log} in the log",
+        highlight=False,
+    )
+    if found.differing:
+        raise _failure(f"The log and the history differ at seq {found.differing}.")
+
+
+@app.command()
+def doctor(data: Data = DEFAULT_DATA) -> None:
+    """Check this machine, the data and the running system; say what to do about what's wrong."""
+    sick = False
+    for finding in check(DataDirectory(data)):
+        sick = sick or not finding.well
+        sign = "[green]ok[/green]  " if finding.well else "[red]sick[/red]"
+        console.print(f"{sign}  {finding.what}", highlight=False, soft_wrap=True)
+    if sick:
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """Run the command line."""
+    from bench.cli import app as bench  # noqa: PLC0415  (it's slow to import, and optional)
+
+    app.add_typer(bench, name="bench", help="Measure a running system; needs only its URL.")
+    app()
+
+
+if __name__ == "__main__":
+    main()
