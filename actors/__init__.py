@@ -1,0 +1,1 @@
+"""What a game is: behaviours, pure functions over plain state."""

@@ -1,0 +1,82 @@
+"""Chess and its variants as a behaviour: this package satisfies `actors.behaviour.Behaviour`.
+
+commands  events     what is asked, what happened: the published words
+decide    offers     create: command -> facts
+evolve    state      fact -> state, and how little of it is kept
+position  moves      boards and moves as bytes
+endings   variants   the rules, python-chess underneath
+clock                time, lag, deadlines
+packing   view  pgn  how a game is stored, shown, exported
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from actors.behaviour import Effect, Event, Outline
+from actors.chess.clock import next_deadline
+from actors.chess.commands import COMMANDS, PATHS, QUERIES, CreateGame
+from actors.chess.decide import REJECTIONS, decide
+from actors.chess.events import EVENTS, RematchAgreed
+from actors.chess.evolve import evolve
+from actors.chess.packing import pack, unpack
+from actors.chess.pgn import pgn
+from actors.chess.state import Game, plies
+from actors.chess.view import view
+
+__all__ = [
+    "commands",
+    "decide",
+    "effects",
+    "events",
+    "evolve",
+    "export",
+    "exports",
+    "kind",
+    "next_deadline",
+    "outline",
+    "pack",
+    "paths",
+    "queries",
+    "rejections",
+    "unpack",
+    "view",
+]
+
+kind = "chess"
+commands = COMMANDS
+paths = PATHS
+queries = QUERIES
+exports = {"pgn": "application/x-chess-pgn"}
+events = EVENTS
+rejections = REJECTIONS
+
+
+def outline(state: Game) -> Outline:
+    """Return what the runtime may know of the game."""
+    return Outline(state.status, (("white", state.white), ("black", state.black)), plies(state))
+
+
+def effects(event: Event) -> Sequence[Effect]:
+    """Return the creation of the rematch, if that's what was agreed."""
+    if not isinstance(event, RematchAgreed):
+        return ()
+    body = CreateGame(
+        kind=kind,
+        variant=event.variant,
+        fen=event.fen,
+        clock=event.clock,
+        rated=event.rated,
+        white=event.white,
+        black=event.black,
+        rematch_of=event.game,
+    )
+    return (Effect(kind, event.next, "create", msgspec.json.encode(body)),)
+
+
+def export(ending: str, events: Sequence[Event]) -> str:
+    """Render the game's history; "pgn" is all there is."""
+    assert ending in exports
+    return pgn(events)

@@ -1,0 +1,106 @@
+"""A game as its players and watchers see it. Runs where the reader is, not where the game lives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, assert_never
+
+import chess
+import msgspec
+
+from actors.behaviour import UserId, instant
+from actors.chess.clock import running
+from actors.chess.commands import GetGame, ValidateMove
+from actors.chess.moves import MOVES, ucis
+from actors.chess.position import new_board, scratch_of
+from actors.chess.state import Game, color_name, mover, plies, settle
+
+
+def view(game: Game, query: GetGame | ValidateMove, viewer: UserId | None) -> Mapping[str, Any]:
+    """Answer a query; everybody sees the same.
+
+    A whole game lacks only what isn't in the state: the gateway adds "id", "seq", "now" and the
+    players' names.
+    """
+    del viewer
+    match query:
+        case GetGame():
+            return whole(game, query.san)
+        case ValidateMove():
+            return validate(game, query.uci)
+        case _:
+            assert_never(query)
+
+
+def whole(game: Game, with_san: bool) -> dict[str, Any]:
+    """Return the game in the public API's shape; times are RFC 3339 in UTC."""
+    terms = game.terms
+    scratch = scratch_of(terms.variant)
+    board = scratch.restore(settle(game))
+    shown: dict[str, Any] = {
+        "kind": "chess",
+        "status": game.status,
+        "variant": terms.variant,
+        "initial_fen": terms.initial_fen,
+        "fen": board.fen(),
+        "moves": ucis(game.moves),
+        "turn": color_name(board.turn),
+        "white": _player(game.white),
+        "black": _player(game.black),
+        "creator": game.creator,
+        "opponent": _player(game.invited),
+        "clock": _clock(game),
+        "offers": [{"type": o.type, "by": o.by, "offer": o.seq} for o in game.offers],
+        "winner": game.winner,
+        "termination": game.termination,
+        "rated": terms.rated,
+        "rematch": game.next,
+        "rematch_of": game.rematch_of,
+        "created_at": _time(game.created_at),
+        "updated_at": _time(game.updated_at),
+    }
+    if with_san:
+        shown["san"] = sans(game)
+    return shown
+
+
+def validate(game: Game, uci: str) -> dict[str, Any]:
+    """Tell whether the side to move may play `uci`, and how that's written."""
+    scratch = scratch_of(game.terms.variant)
+    board = scratch.restore(settle(game))
+    found = scratch.find(uci) if game.status != "ended" else None
+    if found is None:
+        return {"legal": False}
+    return {"legal": True, "san": board.san(MOVES[found])}
+
+
+def sans(game: Game) -> list[str]:
+    """Return the game's moves in standard algebraic notation."""
+    board: chess.Board = new_board(game.terms.variant, game.terms.initial_fen)
+    return [board.san_and_push(MOVES[uci]) for uci in ucis(game.moves)]
+
+
+def _player(user: UserId | None) -> dict[str, str] | None:
+    return None if user is None else {"id": user}
+
+
+def _clock(game: Game) -> dict[str, Any] | None:
+    terms = game.terms
+    if not terms.clocked:
+        return None
+    kind: dict[str, Any] = (
+        {"days": terms.days}
+        if terms.days
+        else {"initial": terms.initial, "increment": terms.increment}
+    )
+    return {
+        **kind,
+        "white_ms": game.white_ms,
+        "black_ms": game.black_ms,
+        "running": color_name(mover(game, plies(game))) if running(game) else None,
+        "at": _time(game.clock_at or game.created_at),
+    }
+
+
+def _time(ms: int) -> str:
+    return msgspec.to_builtins(instant(ms))
