@@ -11,7 +11,12 @@ import psycopg
 
 from persistence.log import Unavailable
 
-_CONNECT_S = 5
+TRANSACTION_S = 12.0
+"""The most that a transaction may take, waiting for its turn included."""
+# The server's own limits are what frees a row that was locked by a machine that is gone.
+_SETTINGS = (
+    "SET statement_timeout = '10s'; SET idle_in_transaction_session_timeout = '10s'; SET jit = off"
+)
 
 
 class Database:
@@ -28,37 +33,71 @@ class Database:
         """Give a cursor whose work is committed at the end, or rolled back on an exception.
 
         Raises:
-            Unavailable: If the database can't be reached, or breaks off. What the transaction was
-                to do may then be done or not.
+            Unavailable: If the database can't be reached, breaks off, or isn't done within
+                `TRANSACTION_S`. What the transaction was to do may then be done or not.
         """
-        async with self._lock:
-            try:
-                connection = await self._connected()
-                async with connection.transaction(), connection.cursor(binary=True) as cursor:
-                    yield cursor
-            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-                await self._drop()
-                raise Unavailable(str(error)) from error
+        try:
+            async with (
+                asyncio.timeout(TRANSACTION_S),
+                self._lock,
+                self._own() as connection,
+                connection.transaction(),
+                connection.cursor(binary=True) as cursor,
+            ):
+                yield cursor
+        except (psycopg.OperationalError, psycopg.InterfaceError, OSError) as error:
+            raise Unavailable(str(error).strip() or "no answer in time") from error
 
     async def query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         """Run one statement in a transaction of its own and return its rows, if it has any."""
-        async with self.transaction() as cursor:
-            await cursor.execute(sql, values)  # pyright: ignore[reportArgumentType]
-            return await cursor.fetchall() if cursor.description else []
+        try:
+            async with (
+                asyncio.timeout(TRANSACTION_S),
+                self._lock,
+                self._own() as connection,
+                connection.cursor(binary=True) as cursor,
+            ):
+                await cursor.execute(sql.encode(), values)
+                return await cursor.fetchall() if cursor.description else []
+        except (psycopg.OperationalError, psycopg.InterfaceError, OSError) as error:
+            raise Unavailable(str(error).strip() or "no answer in time") from error
 
-    async def _connected(self) -> psycopg.AsyncConnection[Any]:
-        if self._connection is None or self._connection.closed:
-            self._connection = await psycopg.AsyncConnection.connect(
-                self._dsn, autocommit=True, connect_timeout=_CONNECT_S
-            )
-        return self._connection
+    @asynccontextmanager
+    async def _own(self) -> AsyncGenerator[psycopg.AsyncConnection[Any]]:
+        """Give a live connection; one that isn't left idle is closed."""
+        connection = self._connection
+        if connection is None or not _lives(connection):
+            await self._drop()
+            connection = await psycopg.AsyncConnection[Any].connect(self._dsn, autocommit=True)
+            self._connection = connection
+            try:
+                await connection.execute(_SETTINGS)
+            except BaseException:
+                await self._drop()
+                raise
+        try:
+            yield connection
+        finally:
+            if connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+                await self._drop()
 
     async def _drop(self) -> None:
-        if self._connection is not None:
-            await self._connection.close()
-            self._connection = None
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
 
     async def close(self) -> None:
-        """Hang up."""
+        """Hang up, after the transaction that runs."""
         async with self._lock:
             await self._drop()
+
+
+def _lives(connection: psycopg.AsyncConnection[Any]) -> bool:
+    """Whether the idle connection still stands, as far as its socket knows."""
+    try:
+        # The first call may find the server's parting words, the second its silence.
+        connection.pgconn.consume_input()
+        connection.pgconn.consume_input()
+    except psycopg.OperationalError:
+        return False
+    return not connection.closed

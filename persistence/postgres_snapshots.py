@@ -19,19 +19,21 @@ WITH s AS (
         AS s (id, partition, kind, base, seq, status,
             moves, deadline, seats, taken_at, state, chunk)
 ), fresh AS (
-    INSERT INTO games
+    INSERT INTO games (id, partition, kind, seq, status, moves, deadline, seats, taken_at, state,
+        history, ended_at)
     SELECT id, partition, kind, seq, status, moves, deadline, seats::jsonb, taken_at, state,
-        int4send(length(chunk)) || chunk
+        int4send(length(chunk)) || chunk, CASE WHEN status = 'ended' THEN taken_at END
     FROM s WHERE base = 0
     ON CONFLICT (id) DO NOTHING
-    RETURNING id, seq
+    RETURNING id, seq, ended_at
 ), moved AS (
     UPDATE games g
     SET seq = s.seq, status = s.status, moves = s.moves, deadline = s.deadline,
         seats = s.seats::jsonb, taken_at = s.taken_at, state = s.state,
-        history = g.history || int4send(length(s.chunk)) || s.chunk
+        history = g.history || int4send(length(s.chunk)) || s.chunk,
+        ended_at = coalesce(g.ended_at, CASE WHEN s.status = 'ended' THEN s.taken_at END)
     FROM s WHERE g.id = s.id AND g.seq = s.base AND s.base > 0
-    RETURNING g.id, g.seq
+    RETURNING g.id, g.seq, g.ended_at
 )
 SELECT * FROM fresh UNION ALL SELECT * FROM moved
 """
@@ -52,15 +54,18 @@ class PostgresSnapshots:
 
     async def save(self, snapshots: Sequence[Snapshot]) -> dict[str, int]:
         """See `SnapshotStore.save`."""
-        ended = [
-            (player, s.taken_at, s.game, s.kind, s.moves)
-            for s in snapshots
-            if s.status == "ended"
-            for player in sorted({seat for seat in s.seats if seat is not None})
-        ]
+        if not snapshots:
+            return {}
         async with self._database.transaction() as cursor:
             await cursor.execute(_SAVE, _columns(snapshots))
-            held: dict[str, int] = dict(await cursor.fetchall())
+            written = {game: (seq, ended_at) for game, seq, ended_at in await cursor.fetchall()}
+            held: dict[str, int] = {game: seq for game, (seq, _) in written.items()}
+            ended = [
+                (player, written[s.game][1], s.game, s.kind, s.moves)
+                for s in snapshots
+                if s.status == "ended" and held.get(s.game) == s.seq
+                for player in sorted({seat for seat in s.seats if seat is not None})
+            ]
             if ended:
                 await cursor.execute(
                     _ARCHIVE, [list(column) for column in zip(*ended, strict=True)]
@@ -95,7 +100,7 @@ class PostgresSnapshots:
         last = ""
         while True:
             rows: Any = await self._database.query(
-                "SELECT id, deadline FROM games WHERE partition = %s AND deadline IS NOT NULL"
+                "SELECT id, deadline FROM games WHERE partition = %s AND timed"
                 " AND id > %s ORDER BY id LIMIT %s",
                 partition,
                 last,
@@ -107,10 +112,14 @@ class PostgresSnapshots:
             last = rows[-1][0]
 
     async def played(self, user: str, before: int, limit: int) -> Sequence[Played]:
-        """See `SnapshotStore.played`."""
+        """See `SnapshotStore.played`.
+
+        Returns more than `limit` if the last ones ended at the same moment, so that the next page,
+        before that moment, misses none.
+        """
         rows = await self._database.query(
             "SELECT game, kind, ended_at, moves FROM played WHERE player = %s AND ended_at < %s"
-            " ORDER BY ended_at DESC, game DESC LIMIT %s",
+            " ORDER BY ended_at DESC FETCH FIRST %s ROWS WITH TIES",
             user,
             before,
             limit,
