@@ -42,7 +42,7 @@ class Play:
         self.events: list[Event] = []
         self.records: list[bytes] = []
         self.refusals: list[str] = []
-        self.repeats = 0
+        self.repeats: list[int] = []
         self._decoder = event_decoder(behaviour)
 
     def run(self, steps: int) -> Play:
@@ -81,17 +81,17 @@ class Play:
         context = Context("game-1", self.now, user, self.rng.choice((0, 80)), 0, seed, away)
         due = None if self.live is None else self.behaviour.next_deadline(self.live)
         before = self._packed(self.live)
+        events: Sequence[Event] = ()
+        again: Sequence[Event] = ()
         try:
             events = self.behaviour.decide(self.live, command, context)
             again = self.behaviour.decide(self.live, command, context)
         except Rejected as no:
-            assert no.code in self.behaviour.rejections
             self.refusals.append(no.code)
-            events = again = ()
         except Repeated as repeat:
-            assert 1 <= repeat.seq <= len(self.events)
-            self.repeats += 1
-            events = again = ()
+            self.repeats.append(repeat.seq)
+        assert set(self.refusals[-1:]) <= set(self.behaviour.rejections)
+        assert all(1 <= seq <= len(self.events) for seq in self.repeats[-1:])
         assert self._packed(self.live) == before, "decide changed the state"
         assert msgspec.json.encode(events) == msgspec.json.encode(again), "decide isn't a function"
         if isinstance(command, Deadline):
