@@ -1,0 +1,85 @@
+"""What an operator may set about a gateway; read once, passed down, never changed."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from runtime.config import ClusterConfig
+
+
+class GatewaySettings(Struct, frozen=True, kw_only=True):
+    """How a gateway treats its clients. Times are in seconds, sizes in bytes.
+
+    Every field can be set in the environment as GAMESHARD_GATEWAY_<FIELD>.
+    """
+
+    guests: bool = True
+    """Whether anybody may take a token at POST /tokens."""
+    guest_days: int = 30
+    issuer: str = ""
+    """Whose tokens count besides: the `iss` of the outside issuer's JWTs."""
+    issuer_jwks: str = ""
+    """The URL of the outside issuer's keys; empty: there's no such issuer."""
+    audience: str = "gameshard"
+    """The `aud` that the issuer's tokens must name."""
+    algorithms: str = "RS256,ES256,EdDSA"
+    """The signatures taken of the issuer, separated by commas."""
+    default_kind: str = "chess"
+    """The kind of game that POST /games makes if the body names none."""
+
+    body_bytes: int = 64 * 1024
+    answer_timeout: float = 10.0
+    """A command or question without an answer for so long is answered 503."""
+    poll_seconds: float = 60.0
+    """The longest `wait` of a long poll."""
+    polls: int = 10_000
+    """So many long polls may wait at once; more are answered at once."""
+
+    command_rate: float = 200.0
+    """Commands and questions a second that one user (or address, without a token) may send."""
+    command_burst: int = 400
+    create_rate: float = 50.0
+    create_burst: int = 100
+    token_rate: float = 200.0
+    """Tokens a second that one address may take."""
+    token_burst: int = 4_000
+    buckets: int = 100_000
+    """So many users' and addresses' limits are remembered, each."""
+
+    frame_bytes: int = 16 * 1024
+    frame_rate: float = 100.0
+    """Frames a second that are read of one socket; a faster one is read later."""
+    frame_burst: int = 200
+    pending_commands: int = 64
+    """A socket with so many unanswered commands isn't read until one is answered."""
+    subscriptions: int = 256
+    """So many games may one socket of /ws follow."""
+    write_buffer: int = 256 * 1024
+    """A socket that has so much unread is dropped."""
+    heartbeat: float = 15.0
+    """Sockets are pinged so often; one that hasn't answered by the next time is closed."""
+    fanout: int = 500
+    """The most sockets written to before others get their turn."""
+    crowd: int = 20
+    """With more sockets than this at a game, changes of who's there gather for a second."""
+
+    connections: int = 60_000
+    stop_seconds: int = 5
+    """A planned stop waits so long for requests under way."""
+    reconnect_ms: int = 2_000
+    """Clients are asked to come back spread over this many milliseconds after a planned stop."""
+    trusted_proxies: str = ""
+    """Addresses whose X-Forwarded-For is believed, separated by commas."""
+    cors_origins: str = ""
+    """Origins whose pages may call us, separated by commas; * is all of them."""
+    affinity_cookie: str = ""
+    """The name of a cookie that tells load balancers which gateway answered."""
+
+
+class GatewayConfig(Struct, frozen=True, kw_only=True):
+    """What one gateway process is told: its cluster, and where it listens."""
+
+    cluster: ClusterConfig
+    host: str = "127.0.0.1"
+    port: int = 8000
+    settings: GatewaySettings = GatewaySettings()
