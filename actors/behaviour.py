@@ -32,6 +32,8 @@ class Command(Struct, kw_only=True, forbid_unknown_fields=True, tag_field="type"
 
     wants_presence: ClassVar[bool] = False
     """Whether `decide` needs `Context.away` (it costs a little to fill in)."""
+    answers_game: ClassVar[bool] = False
+    """Whether HTTP answers it with the whole game instead of the event."""
 
 
 class Event(Struct, kw_only=True, tag_field="type"):

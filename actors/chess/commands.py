@@ -45,6 +45,8 @@ class CreateGame(Command, tag="create"):
 class JoinGame(Command, tag="join"):
     """Take the open seat."""
 
+    answers_game: ClassVar[bool] = True
+
 
 class PlayMove(Command, tag="move"):
     """Play `uci` as move number `ply` (from 0; the present one if it isn't given).
