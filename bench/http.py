@@ -96,7 +96,9 @@ class _Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._pool.lost(self)
-        self._answer(Answer(UNANSWERED, str(exc or "closed by the server").encode()))
+        on_answer, self._on_answer = self._on_answer, None
+        if on_answer is not None:
+            on_answer(Answer(UNANSWERED, str(exc or "closed by the server").encode()))
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if len(name) == 11 and name.lower() == b"retry-after" and value.isdigit():
@@ -108,15 +110,13 @@ class _Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         answer = Answer(self._parser.get_status_code(), body, self._retry_after)
+        # Taken before the connection is free: that sends the next request at once.
+        on_answer, self._on_answer = self._on_answer, None
         if self._parser.should_keep_alive():
             self._pool.free(self)
         else:
             self.close()
-        self._answer(answer)
-
-    def _answer(self, answer: Answer) -> None:
-        if (on_answer := self._on_answer) is not None:
-            self._on_answer = None
+        if on_answer is not None:
             on_answer(answer)
 
 

@@ -1,0 +1,125 @@
+"""What the server acknowledged, written down while it happens: the evidence after a kill -9.
+
+One line an acknowledged move: `game seq ply uci`. Several processes append to one file.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Ack(NamedTuple):
+    """The server has acknowledged that event `seq` of `game` is the move `uci` at `ply`."""
+
+    game: str
+    seq: int
+    ply: int
+    uci: str
+
+
+class AckFile:
+    """Appends acknowledgements. What is flushed survives anything but the machine's own end."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        self._lines: list[str] = []
+
+    def note(self, game: str, seq: int, ply: int, uci: str) -> None:
+        """Note one; it's on its way to the file with the next `flush`."""
+        self._lines.append(f"{game} {seq} {ply} {uci}\n")
+
+    def flush(self) -> None:
+        """Write what was noted, whole lines in one write, so that processes don't mix."""
+        if self._lines:
+            lines, self._lines = self._lines, []
+            os.write(self._file, "".join(lines).encode())
+
+    def close(self) -> None:
+        """Flush and close."""
+        self.flush()
+        os.close(self._file)
+
+
+def read_acks(path: Path) -> dict[str, list[Ack]]:
+    """Return the file's acknowledgements by game; a last line without its end is left out.
+
+    Raises:
+        ValueError: If any other line isn't an acknowledgement.
+    """
+    games: dict[str, list[Ack]] = {}
+    with path.open(encoding="ascii") as file:
+        for line in file:
+            if line.endswith("\n"):
+                game, seq, ply, uci = line.split()
+                games.setdefault(game, []).append(Ack(game, int(seq), int(ply), uci))
+    return games
+
+
+class Fact(NamedTuple):
+    """An event as the server tells it afterwards; `ply` is -1 and `uci` "" for all but moves."""
+
+    seq: int
+    ply: int = -1
+    uci: str = ""
+
+
+class Verdict(NamedTuple):
+    """What is wrong with a game, each a list of sentences; all empty: nothing."""
+
+    lost: list[str]
+    differing: list[str]
+    duplicated: list[str]
+
+    @property
+    def good(self) -> bool:
+        """Whether nothing is wrong."""
+        return not (self.lost or self.differing or self.duplicated)
+
+
+def judge(acks: Iterable[Ack], facts: Iterable[Fact], moves: list[str]) -> Verdict:
+    """Compare what was acknowledged in one game with its log and its list of moves.
+
+    Args:
+        acks: Of this game, in any order.
+        facts: Every event of the game, as GET /games/{id}/events has them.
+        moves: The game's own list of moves, as GET /games/{id} has it.
+    """
+    verdict = Verdict([], [], [])
+    log = _log(facts, verdict)
+    plies: dict[int, int] = {}
+    for ack in acks:
+        fact = log.get(ack.seq)
+        if fact is None:
+            verdict.lost.append(f"{ack}: no event {ack.seq}")
+        elif (fact.ply, fact.uci) != (ack.ply, ack.uci):
+            verdict.differing.append(f"{ack}: the log has {fact}")
+        if plies.setdefault(ack.ply, ack.seq) != ack.seq:
+            verdict.duplicated.append(f"{ack}: the same ply was acknowledged as {plies[ack.ply]}")
+        if ack.ply >= len(moves):
+            verdict.lost.append(f"{ack}: the game has {len(moves)} moves")
+        elif moves[ack.ply] != ack.uci:
+            verdict.differing.append(f"{ack}: the game has {moves[ack.ply]}")
+    return verdict
+
+
+def _log(facts: Iterable[Fact], verdict: Verdict) -> dict[int, Fact]:
+    """Return the events by seq, noting in `verdict` what is wrong with the log by itself.
+
+    A load takes no move back, so a ply that was played twice is a command that acted twice.
+    """
+    log: dict[int, Fact] = {}
+    plies: set[int] = set()
+    for fact in facts:
+        if fact.seq in log:
+            verdict.duplicated.append(f"event {fact.seq} is in the log twice")
+        if fact.ply in plies:
+            verdict.duplicated.append(f"ply {fact.ply} was played twice, again as {fact.seq}")
+        if fact.uci:
+            plies.add(fact.ply)
+        log[fact.seq] = fact
+    if log and sorted(log) != list(range(1, len(log) + 1)):
+        verdict.lost.append(f"the log's {len(log)} events are numbered up to {max(log)}")
+    return log

@@ -1,0 +1,1 @@
+"""The commands of `gameshard bench`, one a file."""

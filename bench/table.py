@@ -1,0 +1,372 @@
+"""One slot of a load of moves: two seats that play one script after the other.
+
+It is driven by callbacks only; a task runs just while a game is created. A move counts for its
+mover when the mover's own socket has the event, and for the opponent when theirs has it; the
+opponent's is what lets the next move begin.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from time import perf_counter
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+
+from bench.http import Answer, Pool, UnansweredError
+from bench.scripts import Script
+from bench.seat import Frame, Seat
+from bench.tally import Tally
+
+LATER = frozenset({"unavailable", "rate_limited", "overloaded"})
+"""Rejections that say "not now": the same command is sent again under its own id."""
+_RETRY_SECONDS = 0.2
+_RESEND_SECONDS = 5.0
+_ENDING_SECONDS = 20.0
+LONGEST_FLAG = 10
+"""Seconds of initial time up to which a replay waits for a flag to fall; else it resigns."""
+
+
+class Ended(NamedTuple):
+    """How a game ended as its players saw it; `ending` is "" if they never saw an end."""
+
+    script: Script
+    game: str
+    winner: str | None
+    ending: str
+
+
+class House(Protocol):
+    """What tables share. `bench.hall.Hall` is it."""
+
+    tally: Tally
+    pool: Pool
+    paced: bool
+    clocks: bool
+    endings: bool
+    halted: bool
+
+    def next_script(self) -> Script | None: ...
+    def new_key(self) -> str: ...
+    def moved(self, frame: Frame, latency: float, since_sent: float) -> None: ...
+    def seen(self, latency: float) -> None: ...
+    def opened(self, table: Table) -> None: ...
+    def over(self, table: Table, ended: Ended) -> None: ...
+
+
+class _Game(msgspec.Struct):
+    id: str
+    seq: int
+    status: str = ""
+
+
+class Table:
+    """A slot. `open` its first game, then `kick` it; after that it goes on by itself."""
+
+    def __init__(self, house: House, seats: tuple[Seat, Seat]) -> None:
+        self.game = ""
+        self.seqs = [0, 0]
+        self.due = [0.0, 0.0]
+        self.sent = [0.0, 0.0]
+        self._house = house
+        self._seats = seats
+        self._script: Script | None = None
+        self._first = 0
+        self._ply = 0
+        self._ready = False
+        self._started = False
+        self._subscribed = [True, True]
+        self._subscribing = [0.0, 0.0]
+        self._ended: list[Frame | None] = [None, None]
+        self._pending: list[tuple[str, str, float] | None] = [None, None]
+        self._due: deque[float] = deque()
+        self._ending_since = 0.0
+        self._task: asyncio.Task[None] | None = None
+        for seat in seats:
+            seat.sitter = self
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing is under way: no game being made, no command unanswered."""
+        return self._task is None and self._pending == [None, None] and not self._due
+
+    # ---- a game begins
+
+    def open(self) -> asyncio.Task[None] | None:
+        """Begin to make the next game; None if there is none to be played."""
+        self._started = False
+        self._script = self._house.next_script()
+        if self._script is None:
+            return None
+        self._task = asyncio.get_running_loop().create_task(self._make(self._script))
+        return self._task
+
+    async def _make(self, script: Script) -> None:
+        try:
+            game = await self._create_and_join(script)
+        except (UnansweredError, msgspec.DecodeError) as error:
+            self._house.tally.errors["game not made"] += 1
+            self._house.tally.counts[f"not made: {str(error)[:120]}"] += 1
+            self._task = None
+            asyncio.get_running_loop().call_later(1.0, self._give_up)
+            return
+        self.game = game.id
+        self.seqs = [game.seq, game.seq]
+        self._first = 0 if script.first == "white" else 1
+        self._ply = 0
+        self._ended = [None, None]
+        self._pending = [None, None]
+        self._task = None
+        self._house.opened(self)
+        for number in (0, 1):
+            self._subscribe(number)
+
+    async def _create_and_join(self, script: Script) -> _Game:
+        white, black = (seat.user for seat in self._seats)
+        key = self._house.new_key()
+        wish: dict[str, Any] = {"variant": script.variant, "color": "white"}
+        if script.fen is not None:
+            wish["fen"] = script.fen
+        if self._flags(script) and script.clock is not None:
+            wish["clock"] = {"initial": script.clock[0], "increment": script.clock[1]}
+        pool = self._house.pool
+        body = msgspec.json.encode(wish)
+        game = _read(await pool.call("POST", "/games", white.token, body, key), 201)
+        path = f"/games/{game.id}/join"
+        return _read(await pool.call("POST", path, black.token, key=f"{key}-join"), 200)
+
+    def _flags(self, script: Script) -> bool:
+        return (
+            self._house.clocks
+            and script.ending == "timeout"
+            and script.clock is not None
+            and script.clock[0] <= LONGEST_FLAG
+        )
+
+    def _subscribe(self, number: int) -> None:
+        self._subscribed[number] = False
+        self._subscribing[number] = perf_counter()
+        self._seats[number].send(
+            f'{{"type":"subscribe","game":"{self.game}","after":{self.seqs[number]}}}'
+        )
+
+    # ---- the moves
+
+    def kick(self) -> None:
+        """Let the first move be made (the run has begun)."""
+        if self._ready and not self._house.paced:
+            self._play(perf_counter())
+        elif not self.game and self._task is None:
+            self.open()
+
+    def turn_due(self, due: float) -> None:
+        """Note that a move is due here since `due`; it is made as soon as one may be."""
+        if self._ready:
+            self._play(due)
+        else:
+            self._due.append(due)
+
+    def _proceed(self) -> None:
+        """Make the next move, or end the game after the last one."""
+        script = self._script
+        assert script is not None
+        if self._ply >= len(script.moves):
+            self._ready = False
+            self._end(script)
+        elif self._house.paced:
+            self._ready = True
+            if self._due:
+                self._play(self._due.popleft())
+        elif self._house.halted:
+            self._ready = True  # not begun yet, or over
+        else:
+            self._play(perf_counter())
+
+    def _play(self, due: float) -> None:
+        """Send the next move; its latency counts from `due`."""
+        self._ready = False
+        ply = self._ply
+        script = self._script
+        if script is None or ply >= len(script.moves):
+            return
+        self.due[ply & 1] = due
+        self.sent[ply & 1] = perf_counter()
+        self._command(
+            (self._first + ply) & 1,
+            f"m{ply}",
+            f'{{"type":"move","id":"m{ply}","game":"{self.game}"'
+            f',"uci":"{script.moves[ply]}","ply":{ply}}}',
+        )
+
+    def _command(self, number: int, name: str, text: str) -> None:
+        self._pending[number] = (name, text, perf_counter())
+        self._seats[number].send(text)
+
+    # ---- what the sockets say
+
+    def on_frame(self, number: int, frame: Frame) -> None:
+        """See `bench.seat.Sitter`."""
+        if frame.game != self.game:
+            return
+        if frame.type == "MovePlayed":
+            if self._next(number, frame):
+                self._on_move(number, frame)
+        elif frame.type in ("resumed", "snapshot"):
+            self._on_subscribed(number)
+        elif frame.type == "rejected":
+            self._on_rejected(number, frame)
+        elif frame.type == "accepted":
+            self._answered(number, frame.id)
+        elif frame.seq and frame.type != "presence" and self._next(number, frame):
+            self._on_other(number, frame)
+
+    def _next(self, number: int, frame: Frame) -> bool:
+        """Return whether the event is the next one of this socket; say so if it is not."""
+        expected = self.seqs[number] + 1
+        if frame.seq == expected:
+            self.seqs[number] = expected
+            return True
+        self._house.tally.wrong["event twice" if frame.seq < expected else "event missing"] += 1
+        self.seqs[number] = max(self.seqs[number], frame.seq)
+        return False
+
+    def _on_move(self, number: int, frame: Frame) -> None:
+        ply = frame.ply
+        script = self._script
+        if script is None or ply >= len(script.moves) or script.moves[ply] != frame.uci:
+            self._house.tally.wrong["another move than sent"] += 1
+            return
+        now = perf_counter()
+        latency = now - self.due[ply & 1]
+        if number == (self._first + ply) & 1:
+            self._answered(number, f"m{ply}")
+            self._house.moved(frame, latency, now - self.sent[ply & 1])
+        else:
+            self._house.seen(latency)
+            self._ply = ply + 1
+            self._proceed()
+
+    def _answered(self, number: int, name: str | None) -> None:
+        pending = self._pending[number]
+        if pending is not None and pending[0] == name:
+            self._pending[number] = None
+
+    def _on_subscribed(self, number: int) -> None:
+        self._subscribed[number] = True
+        if all(self._subscribed) and not self._started:
+            self._started = True
+            self._proceed()
+
+    def _on_rejected(self, number: int, frame: Frame) -> None:
+        self._house.tally.errors[frame.code] += 1
+        pending = self._pending[number]
+        if frame.code in LATER:
+            asyncio.get_running_loop().call_later(_RETRY_SECONDS, self.resend, number)
+        elif pending is not None and frame.id == pending[0]:
+            self._pending[number] = None
+            if any(self._ended):
+                return  # the other side, or the clock, was faster
+            self._house.tally.wrong[f"refused: {frame.code}"] += 1
+            self._over(None, "")
+
+    def _on_other(self, number: int, frame: Frame) -> None:
+        if frame.type == "GameEnded":
+            self._ended[number] = frame
+            if all(self._ended):
+                self._over(frame.winner, frame.termination or "")
+        elif frame.type == "DrawOffered" and number != self._offerer:
+            self._command(
+                number,
+                "accept",
+                f'{{"type":"draw","id":"accept","game":"{self.game}"'
+                f',"accept":true,"offer":{frame.seq}}}',
+            )
+
+    # ---- a game ends
+
+    @property
+    def _offerer(self) -> int:
+        return (self._first + self._ply) & 1
+
+    def _end(self, script: Script) -> None:
+        """End the game as its script says, if the rules have not."""
+        self._ending_since = perf_counter()
+        if script.automatic or self._flags(script):
+            return
+        if script.ending == "aborted" or not self._house.endings:
+            action, number = ("abort" if len(script.moves) < 2 else "resign"), self._first
+        elif script.ending in ("threefold_repetition", "fifty_moves"):
+            action, number = "claim-draw", self._offerer
+        elif script.winner is None:
+            action, number = "draw", self._offerer
+        else:
+            action, number = "resign", 1 if script.winner == "white" else 0
+        self._command(number, action, f'{{"type":"{action}","id":"{action}","game":"{self.game}"}}')
+
+    def _over(self, winner: str | None, ending: str) -> None:
+        self._started = self._ready = False
+        for seat in self._seats:
+            seat.send(f'{{"type":"unsubscribe","game":"{self.game}"}}')
+        self._pending = [None, None]
+        game, self.game = self.game, ""
+        if self._script is not None:
+            self._house.over(self, Ended(self._script, game, winner, ending))
+        self._next_game()
+
+    def _give_up(self) -> None:
+        if self._script is not None:
+            self._house.over(self, Ended(self._script, "", None, ""))
+        self._next_game()
+
+    def _next_game(self) -> None:
+        if not self._house.halted or self._due:
+            self.open()
+
+    # ---- when things go wrong
+
+    def on_lost(self, number: int) -> None:
+        """See `bench.seat.Sitter`."""
+        self._house.tally.counts["reconnects"] += 1
+        self._subscribed[number] = True  # until it's back there's nothing to wait for
+
+    def on_back(self, number: int) -> None:
+        """See `bench.seat.Sitter`."""
+        if self.game:
+            self._subscribe(number)
+            self.resend(number)
+
+    def resend(self, number: int) -> None:
+        """Send the unanswered command of this seat again, under its own id; it acts once."""
+        pending = self._pending[number]
+        if not self.game:
+            return
+        if not self._subscribed[number] and perf_counter() - self._subscribing[number] > 0.1:
+            self._subscribe(number)
+        if pending is not None:
+            self._house.tally.counts["resent"] += 1
+            self._pending[number] = (pending[0], pending[1], perf_counter())
+            self._seats[number].send(pending[1])
+
+    def sweep(self, now: float) -> None:
+        """Send again what had no answer for long; give up a game whose end does not come."""
+        for number, pending in enumerate(self._pending):
+            since = pending[2] if pending is not None else now
+            if not self._subscribed[number]:
+                since = min(since, self._subscribing[number])
+            if now - since > _RESEND_SECONDS and self._seats[number].connected:
+                self.resend(number)
+        script = self._script
+        if self.game and self._started and script is not None and self._ply >= len(script.moves):
+            patience = _ENDING_SECONDS + (
+                script.clock[0] if self._flags(script) and script.clock else 0
+            )
+            if now - self._ending_since > patience:
+                self._house.tally.wrong["no end came"] += 1
+                self._over(None, "")
+
+
+def _read(answer: Answer, status: int) -> _Game:
+    if answer.status != status:
+        raise UnansweredError(f"expected {status}", answer)
+    return msgspec.json.decode(answer.body, type=_Game)
