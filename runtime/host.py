@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import importlib
 import logging
 import os
@@ -93,6 +94,10 @@ class _Host:
 
         threading.Thread(target=run, name=name, daemon=True).start()
         started.result(START_S)
+        # What is loaded now stays; and a hundred thousand live games aren't searched for cycles
+        # again and again: a full collection would stop every one of them.
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 1_000)
 
     async def call(self, method: str, *args: Any) -> Any:
         """Run a coroutine of the service on its own loop."""
