@@ -11,11 +11,12 @@ packing   view  pgn  how a game is stored, shown, exported
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from actors.behaviour import Effect, Event, Outline
+from actors.behaviour import Behaviour, Command, Effect, Event, Outline, Query
 from actors.chess.clock import next_deadline
 from actors.chess.commands import COMMANDS, PATHS, QUERIES, CreateGame
 from actors.chess.decide import REJECTIONS, decide
@@ -45,13 +46,13 @@ __all__ = [
     "view",
 ]
 
-kind = "chess"
-commands = COMMANDS
-paths = PATHS
-queries = QUERIES
-exports = {"pgn": "application/x-chess-pgn"}
-events = EVENTS
-rejections = REJECTIONS
+kind: str = "chess"
+commands: Mapping[str, type[Command]] = COMMANDS
+paths: Mapping[str, str] = PATHS
+queries: Mapping[str, type[Query]] = QUERIES
+exports: Mapping[str, str] = {"pgn": "application/x-chess-pgn"}
+events: Sequence[type[Event]] = EVENTS
+rejections: Mapping[str, int] = REJECTIONS
 
 
 def outline(state: Game) -> Outline:
@@ -80,3 +81,9 @@ def export(ending: str, events: Sequence[Event]) -> str:
     """Render the game's history; "pgn" is all there is."""
     assert ending in exports
     return pgn(events)
+
+
+if TYPE_CHECKING:
+    from actors import chess
+
+    behaviour: Behaviour = chess  # the type checker holds this package to the protocol

@@ -84,21 +84,21 @@ def after_move(terms: Terms, left: int) -> int:
     return terms.days * DAY_MS if terms.days else left + terms.increment * 1000
 
 
-def next_deadline(game: Game) -> int | None:
+def next_deadline(state: Game) -> int | None:
     """Return when the game must end by itself if nothing happens, in ms since the epoch.
 
     A flag is left up for as long as lag could excuse a move that is still under way.
     """
-    if game.status == "open":
-        return game.created_at + OPEN_MS
-    if game.status == "ended" or not game.terms.clocked:
+    if state.status == "open":
+        return state.created_at + OPEN_MS
+    if state.status == "ended" or not state.terms.clocked:
         return None
-    ply = plies(game)
+    ply = plies(state)
     if ply < 2:
-        return game.clock_at + first_move_ms(game.terms)
-    color = mover(game, ply)
-    left, credit = (game.white_ms, game.white_lag) if color else (game.black_ms, game.black_lag)
-    return game.clock_at + left + min(LAG_CAP_MS, credit * 10)
+        return state.clock_at + first_move_ms(state.terms)
+    color = mover(state, ply)
+    left, credit = (state.white_ms, state.white_lag) if color else (state.black_ms, state.black_lag)
+    return state.clock_at + left + min(LAG_CAP_MS, credit * 10)
 
 
 def first_move_ms(terms: Terms) -> int:

@@ -43,28 +43,28 @@ from actors.chess.state import (
 _HALF_CASTLING = {"e1g1", "e1h1", "e1c1", "e1a1", "e8g8", "e8h8", "e8c8", "e8a8"}
 
 
-def decide(game: Game | None, command: Any, context: Context) -> Sequence[Event]:
-    """Return the facts that `command` produces on `game` (None: there's none yet).
+def decide(state: Game | None, command: Any, context: Context) -> Sequence[Event]:
+    """Return the facts that `command` produces on `state` (None: there's none yet).
 
     Raises:
         Rejected: With one of `REJECTIONS`; nothing happened.
         Repeated: If it's a repeat of a move or a join.
     """
-    if type(command) is PlayMove and game is not None:
-        return play(game, command, context)
+    if type(command) is PlayMove and state is not None:
+        return play(state, command, context)
     if type(command) is CreateGame:
-        if game is not None:
+        if state is not None:
             raise Rejected("game_exists", "Another game has this id.")
         return create(command, context)
-    if game is None:
+    if state is None:
         raise Rejected("no_such_game", "There's no such game.")
     if type(command) is Resume:
-        return _resume(game, command, context)
-    if (due := _due(game, context)) is not None:
+        return _resume(state, command, context)
+    if (due := _due(state, context)) is not None:
         return (due,)
     if type(command) is Deadline:
         return ()
-    return _HANDLERS[type(command)](game, command, context)
+    return _HANDLERS[type(command)](state, command, context)
 
 
 # --- time --------------------------------------------------------------------------------------

@@ -41,16 +41,16 @@ from actors.chess.state import (
 )
 
 
-def evolve(game: Game | None, event: Any) -> Game:
+def evolve(state: Game | None, event: Any) -> Game:
     """Return the game after `event`; a game that exists is changed in place."""
-    if game is None:
+    if state is None:
         return _created(event)
     if type(event) is MovePlayed:
-        _move(game, event)
-        return game
-    _HANDLERS[type(event)](game, event)
-    game.updated_at = millis(event.at)
-    return game
+        _move(state, event)
+        return state
+    _HANDLERS[type(event)](state, event)
+    state.updated_at = millis(event.at)
+    return state
 
 
 def _created(event: GameCreated) -> Game:

@@ -38,10 +38,10 @@ class UnknownFormat(Exception):  # noqa: N818  (named for what it is, like the c
         self.version = version
 
 
-def pack(game: Game) -> bytes:
+def pack(state: Game) -> bytes:
     """Return the game as compact bytes. Equal games give equal bytes, however they came about."""
-    settle(game)
-    return _VERSION + _encode(game)
+    settle(state)
+    return _VERSION + _encode(state)
 
 
 def unpack(data: bytes) -> Game:

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
+import pytest
 
 import actors.chess as behaviour
 from actors.behaviour import (
     Command,
     Context,
     Deadline,
-    Event,
     Rejected,
     Repeated,
     Resume,
@@ -20,7 +20,7 @@ from actors.behaviour import (
     instant,
 )
 from actors.chess.commands import ClockTerms, CreateGame, JoinGame, PlayMove
-from actors.chess.state import Game
+from actors.chess.state import Game, mover, plies
 
 START = 1_750_000_000_000
 ANN, BOB, EVE = "ann", "bob", "eve"
@@ -35,7 +35,7 @@ class Table:
         self.game = game
         self.now = now
         self.state: Any = None
-        self.events: list[Event] = []
+        self.events: list[Any] = []
         self.records: list[bytes] = []
 
     def do(
@@ -47,7 +47,7 @@ class Table:
         held: int = 0,
         seed: int = 1,
         away: Mapping[str, int] | None = None,
-    ) -> Sequence[Event]:
+    ) -> Sequence[Any]:
         """Decide, stamp, evolve, encode: as `runtime.partition` does it."""
         context = Context(self.game, self.now, user, rtt, held, seed, away or {})
         events = behaviour.decide(self.state, command, context)
@@ -61,26 +61,23 @@ class Table:
     def refusal(self, user: str | None, command: Command, **context: Any) -> str:
         """Return the code with which the command is refused; nothing may have changed."""
         before = None if self.state is None else behaviour.pack(self.state)
-        try:
+        with pytest.raises(Rejected) as caught:
             self.do(user, command, **context)
-        except Rejected as no:
-            assert no.code in behaviour.rejections
-            assert before == (None if self.state is None else behaviour.pack(self.state))
-            return no.code
-        raise AssertionError("it was not refused")
+        assert caught.value.code in behaviour.rejections
+        assert before == (None if self.state is None else behaviour.pack(self.state))
+        return caught.value.code
 
     def repeat(self, user: str | None, command: Command, **context: Any) -> int:
         """Return the seq of the event that the command is recognised to repeat."""
-        try:
+        with pytest.raises(Repeated) as caught:
             self.do(user, command, **context)
-        except Repeated as again:
-            return again.seq
-        raise AssertionError("it was not recognised")
+        return caught.value.seq
 
     @property
     def mover(self) -> str:
         """Whose turn it is."""
-        return ANN if self.view()["turn"] == "white" else BOB
+        white = mover(self.state, plies(self.state))
+        return self.state.white if white else self.state.black
 
     def play(self, *moves: str, each_ms: int = 0) -> None:
         """Play moves in turn, each after `each_ms`."""
@@ -90,11 +87,17 @@ class Table:
 
     def view(self, *, san: bool = False) -> Mapping[str, Any]:
         """Look at the game."""
-        return behaviour.view(self.state, behaviour.queries["state"](**({"san": True} if san else {})), None)
+        return behaviour.view(
+            self.state, behaviour.queries["state"](**({"san": True} if san else {})), None
+        )
 
 
 def seated(
-    *, clock: ClockTerms | None = None, variant: Any = "standard", fen: str | None = None, seed: int = 1
+    *,
+    clock: ClockTerms | None = None,
+    variant: Any = "standard",
+    fen: str | None = None,
+    seed: int = 1,
 ) -> Table:
     """Return a table with both players seated."""
     table = Table()

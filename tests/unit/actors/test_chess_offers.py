@@ -162,25 +162,43 @@ def test_a_rematch_swaps_colours_on_the_same_terms() -> None:
     table.do(ANN, Rematch())
     event = table.do(BOB, Rematch(), seed=77)[0]
     (effect,) = behaviour.effects(event)
-    assert (effect.kind, effect.game, effect.command, effect.user) == ("chess", event.next, "create", None)
+    assert (effect.kind, effect.game, effect.command, effect.user) == (
+        "chess",
+        event.next,
+        "create",
+        None,
+    )
     following = Table(effect.game)
     following.do(None, msgspec.json.decode(effect.body, type=CreateGame))
     view = following.view()
     assert (view["white"], view["black"]) == ({"id": BOB}, {"id": ANN})
-    assert (view["status"], view["variant"], view["rematch_of"]) == ("started", "atomic", table.game)
+    assert (view["status"], view["variant"], view["rematch_of"]) == (
+        "started",
+        "atomic",
+        table.game,
+    )
     assert (view["clock"]["initial"], view["clock"]["increment"]) == (180, 2)
     assert table.view()["rematch"] == event.next
     assert following.repeat(BOB, JoinGame()) == 1
 
 
-@pytest.mark.parametrize("terms", [{"variant": "chess960"}, {"fen": "4k3/8/8/8/8/8/4P3/4K3 w - - 0 1"}, {"clock": ClockTerms(days=3)}])
+@pytest.mark.parametrize(
+    "terms",
+    [
+        {"variant": "chess960"},
+        {"fen": "4k3/8/8/8/8/8/4P3/4K3 w - - 0 1"},
+        {"clock": ClockTerms(days=3)},
+    ],
+)
 def test_a_rematch_of_anything_can_be_created(terms) -> None:
     """Chess960 draws another start, a given position is played again, days stay days."""
     table = _ended(**terms)
     table.do(BOB, Rematch())
     event = table.do(ANN, Rematch(accept=True))[0]
     following = Table(event.next)
-    following.do(None, msgspec.json.decode(behaviour.effects(event)[0].body, type=CreateGame), seed=2 << 20)
+    following.do(
+        None, msgspec.json.decode(behaviour.effects(event)[0].body, type=CreateGame), seed=2 << 20
+    )
     assert following.state.terms.variant == table.state.terms.variant
     if table.state.terms.variant == "chess960":
         assert following.state.terms.initial_fen != table.state.terms.initial_fen
@@ -241,7 +259,9 @@ def test_who_was_invited_may_decline() -> None:
     assert table.state.termination == "aborted"
 
 
-@pytest.mark.parametrize("command", [Resign(), Draw(), Takeback(), Abort(), ClaimVictory(), PlayMove(uci="e2e4")])
+@pytest.mark.parametrize(
+    "command", [Resign(), Draw(), Takeback(), Abort(), ClaimVictory(), PlayMove(uci="e2e4")]
+)
 def test_an_ended_game_takes_nothing(command: Command) -> None:
     """After the end every command of play is refused as game_over."""
     assert _ended().refusal(ANN, command) == "game_over"
@@ -255,7 +275,9 @@ def test_an_open_game_waits(command: Command) -> None:
     assert table.refusal(ANN, command) == "not_started"
 
 
-@pytest.mark.parametrize(("away_ms", "code"), [(None, "no_claim"), (AWAY_MS - 1, "no_claim"), (AWAY_MS, None)])
+@pytest.mark.parametrize(
+    ("away_ms", "code"), [(None, "no_claim"), (AWAY_MS - 1, "no_claim"), (AWAY_MS, None)]
+)
 def test_victory_is_claimed_from_who_left(away_ms: int | None, code: str | None) -> None:
     """A minute after the opponent has gone the game may be claimed, not a millisecond before."""
     table = seated(clock=clock(600))

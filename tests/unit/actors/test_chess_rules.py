@@ -87,7 +87,9 @@ def test_a_repeat_of_castling_may_use_the_other_form() -> None:
     assert table.refusal(ANN, PlayMove(uci="e1h1", ply=0)) == "stale_ply"
 
 
-@pytest.mark.parametrize("uci", ["0000", "", "e2e9", "e2", "e7e8q", "e2e2", "P@e4", "E2E4", "e2e4q", "e2e5"])
+@pytest.mark.parametrize(
+    "uci", ["0000", "", "e2e9", "e2", "e7e8q", "e2e2", "P@e4", "E2E4", "e2e4q", "e2e5"]
+)
 def test_nonsense_is_an_illegal_move(uci: str) -> None:
     """The null move, things that are no moves, and moves of other positions are refused alike."""
     assert seated().refusal(ANN, PlayMove(uci=uci)) == "illegal_move"
