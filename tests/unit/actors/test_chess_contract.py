@@ -8,8 +8,8 @@ import json
 import chess.pgn
 import msgspec
 import pytest
-from chess_table import ANN, BOB, Table, clock, seated
 from chess_scripts import played
+from chess_table import ANN, BOB, Table, clock, seated
 
 import actors.chess
 from actors.behaviour import Behaviour

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from chess_scripts import a_move, played, start, step
 from chess_table import ANN, BOB, decoder, replayed, seated
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from chess_scripts import a_move, played, start, step
 
 import actors.chess as behaviour
 from actors.behaviour import Repeated, event_decoder
