@@ -37,7 +37,7 @@ class Cluster:
 
     def start_ray(self) -> str:
         """Start a Ray of our own on this machine, whatever others run here; return its address."""
-        context = ray.init(
+        context: Any = ray.init(
             address="local",
             namespace=self._config.namespace,
             include_dashboard=False,

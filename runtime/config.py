@@ -2,11 +2,35 @@
 
 from __future__ import annotations
 
+import ssl
+
 from msgspec import Struct
 
 from runtime.settings import RouterSettings, ShardSettings
 
 COORDINATOR = "coordinator"
+
+
+class LinkTls(Struct, frozen=True):
+    """Encryption of the links: both ends show a certificate of the cluster's own authority.
+
+    Attributes:
+        certificate, key: PEM files of this process.
+        authority: PEM file of whoever signed the certificates of the others.
+    """
+
+    certificate: str
+    key: str
+    authority: str
+
+    def context(self, *, server: bool) -> ssl.SSLContext:
+        """Return what a server or a client of links needs. Reads the files anew."""
+        purpose = ssl.Purpose.CLIENT_AUTH if server else ssl.Purpose.SERVER_AUTH
+        context = ssl.create_default_context(purpose, cafile=self.authority)
+        context.load_cert_chain(self.certificate, self.key)
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.check_hostname = False  # shards come and go; the authority signs nobody else
+        return context
 
 
 class ClusterConfig(Struct, frozen=True, kw_only=True):
@@ -20,6 +44,8 @@ class ClusterConfig(Struct, frozen=True, kw_only=True):
         shards: How many shards to begin with.
         gateways: How many gateways share the port.
         host: The address that links listen on.
+        tls: Encryption of the links; None on a network that nobody else is on.
+        retention_days: So long the log keeps events that no replay needs any more.
         shard, router: Their own settings.
     """
 
@@ -30,6 +56,8 @@ class ClusterConfig(Struct, frozen=True, kw_only=True):
     shards: int = 1
     gateways: int = 1
     host: str = "127.0.0.1"
+    tls: LinkTls | None = None
+    retention_days: float = 7.0
     shard: ShardSettings = ShardSettings()
     router: RouterSettings = RouterSettings()
 

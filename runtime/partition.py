@@ -329,7 +329,7 @@ class Partition:
     """Set by `runtime.reading`, which knows how events are read."""
 
     def save(self, cell: Cell) -> None:
-        """Send a snapshot of a cell to the store, if its state is durable and none is on its way."""
+        """Send a cell to the store, if its state is durable and no snapshot is on its way."""
         if not cell.saving and cell.batch is None and cell.saved < cell.seq:
             self.journal.snapshotting(cell.game)
             self.around.saver.add(self.id, cell, self._saved)

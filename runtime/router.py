@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
@@ -53,6 +54,7 @@ class Router:
         settings: RouterSettings,
         refresh: Callable[[], Awaitable[RoutingTable]],
         describe: Callable[[], Awaitable[dict[str, object]]],
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         """Prepare a router called `name`.
 
@@ -62,12 +64,14 @@ class Router:
             settings: Times and bounds.
             refresh: Asks the coordinator for the table; may raise or hang while it's away.
             describe: Asks the coordinator for the body of GET /shards.
+            tls: How links are encrypted, if they are.
         """
         self._name = name
         self._secret = secret
         self._settings = settings
         self._refresh = refresh
         self._describe = describe
+        self._tls = tls
         self._table = RoutingTable(0, ())
         self._links: dict[tuple[str, int], ClientLink] = {}
         self._connecting: set[tuple[str, int]] = set()
@@ -292,7 +296,7 @@ class Router:
                     self._settings.linger,
                 )
                 try:
-                    await connect(link, address)
+                    await connect(link, address, self._tls)
                 except (OSError, LinkError, TimeoutError) as error:
                     _log.debug("no link to %s:%d: %s", *address, error)
                     self._stale()

@@ -6,13 +6,14 @@ import asyncio
 import logging
 import socket
 from collections.abc import Mapping
+from time import time
 from typing import Any
 from uuid import uuid4
 
 import msgspec
-from persistence.postgres import PostgresStores
 
 from persistence.log import LogError
+from persistence.postgres import PostgresStores
 from runtime.asks import Ask, Away, Done, GameError, Packed, Refused
 from runtime.behaviours import load
 from runtime.config import COORDINATOR, ClusterConfig
@@ -23,6 +24,7 @@ from runtime.shard import Shard
 from runtime.table import RoutingTable
 
 _log = logging.getLogger(__name__)
+_TRIM_S = 600.0
 
 
 def make_router(name: str, peers: Peers, config: ClusterConfig) -> Router:
@@ -34,7 +36,8 @@ def make_router(name: str, peers: Peers, config: ClusterConfig) -> Router:
     async def describe() -> dict[str, object]:
         return await peers.call(COORDINATOR, "describe", timeout=2.0)
 
-    return Router(name, config.secret, config.router, refresh, describe)
+    tls = config.tls.context(server=False) if config.tls else None
+    return Router(name, config.secret, config.router, refresh, describe, tls)
 
 
 def _error(answer: Refused | Away) -> GameError:
@@ -67,7 +70,8 @@ class ShardService:
             self._config.shard,
         )
         self._shard.on_lost = self._lost
-        self._address = await self._shard.start(self._config.host)
+        tls = self._config.tls.context(server=True) if self._config.tls else None
+        self._address = await self._shard.start(self._config.host, tls)
         self._beating = asyncio.create_task(self._beat())
         await self._router.start()
 
@@ -172,6 +176,17 @@ class CoordinatorService:
         self._stores = PostgresStores(self._config.dsn)
         self._coordinator = Coordinator(self._config, self._stores.assignments, self._peers)
         await self._coordinator.start()
+        self._trimming = asyncio.create_task(self._trim())
+
+    async def _trim(self) -> None:
+        """Drop what the log needs to keep no longer, every now and then."""
+        while True:
+            await asyncio.sleep(_TRIM_S)
+            try:
+                before = (time() - self._config.retention_days * 24 * 3600) * 1000
+                await self._stores.log.trim(int(before))
+            except LogError as error:
+                _log.warning("the log isn't trimmed: %s", error)
 
     def __getattr__(self, name: str) -> Any:
         """Everything else is the coordinator's."""
@@ -179,5 +194,6 @@ class CoordinatorService:
 
     async def stop(self) -> None:
         """Assign nothing more."""
+        self._trimming.cancel()
         await self._coordinator.stop()
         await self._stores.close()

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import ssl
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -99,7 +100,7 @@ class Shard:
         self._rate = 0.0
         self._events_closed = 0
 
-    async def start(self, host: str) -> tuple[str, int]:
+    async def start(self, host: str, tls: ssl.SSLContext | None = None) -> tuple[str, int]:
         """Listen on a free port of `host` and return the address."""
         loop = asyncio.get_running_loop()
         self._around = Surroundings(
@@ -114,7 +115,7 @@ class Shard:
             spawn=self._spawn,
             lost=self._lost,
         )
-        self._server = await loop.create_server(self._connection, host, 0)
+        self._server = await loop.create_server(self._connection, host, 0, ssl=tls)
         for task in (self._saver.run(), self._tick(), self._touch(), self._measure()):
             self._spawn(task)
         name = self._server.sockets[0].getsockname()

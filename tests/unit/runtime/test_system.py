@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from memory import MemoryLog, MemoryStore
 from runtime.asks import Ask, Away, Done, Missed, Packed, Refused
+from runtime.config import LinkTls
 from runtime.router import Router
 from runtime.settings import RouterSettings, ShardSettings
 from runtime.shard import Shard
@@ -378,3 +379,60 @@ async def test_bad_commands_are_refused_by_name(game, command, fields, code):
     async with running() as system:
         await system.do("g1", "create")
         assert (await system.do(game, command, **fields)).code == code
+
+
+def certify(folder, name: str):
+    """Make an authority's certificate that signs for itself, as files; enough for two ends."""
+    import datetime
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem, private = folder / f"{name}.pem", folder / f"{name}.key"
+    pem.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    private.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return LinkTls(str(pem), str(private), str(pem))
+
+
+async def test_links_can_be_encrypted(tmp_path):
+    """With TLS set, a router of the same authority is served and one of another is not."""
+    ours, theirs = certify(tmp_path, "ours"), certify(tmp_path, "theirs")
+    log, store = MemoryLog(), MemoryStore()
+    shard = Shard("s/1", {"tally": behaviour}, (log, store), None, SECRET, ShardSettings())
+    address = await shard.start("127.0.0.1", ours.context(server=True))
+    await shard.open(0, 1)
+    table = RoutingTable(1, [Route(0, 1, "s", address)])
+
+    async def refresh() -> RoutingTable:
+        return table
+
+    answers = []
+    for tls in (ours.context(server=False), theirs.context(server=False), None):
+        router = Router("test", SECRET, RouterSettings(), refresh, dict, tls)
+        await router.start()
+        answers.append(await router.state("g1", 0.5))
+        await router.close()
+    await shard.stop(1.0)
+    assert answers[0] == Refused("no_such_game", "There is no such game.")
+    assert answers[1:] == [Away(), Away()]
