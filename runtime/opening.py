@@ -67,10 +67,12 @@ async def open_partition(partition: int, epoch: int, owner: str, around: Surroun
     for name in opened.residents.failed:
         opened.journal.replayed(name, games[name][0][0])
     async for deadlines in around.store.deadlines(partition):
-        opened.deadlines.load([entry for entry in deadlines if entry[0] not in opened.cells])
+        opened.own_time.deadlines.load(
+            [entry for entry in deadlines if entry[0] not in opened.cells]
+        )
     for cell in list(opened.cells.values()):
-        opened.resume(cell)
-        opened.deadlines.arm(cell, cell.kind.next_deadline(cell.state))
+        opened.own_time.resume(cell)
+        opened.own_time.deadlines.arm(cell, cell.kind.next_deadline(cell.state))
     for key, offset, commands in effects:
         opened.journal.sending(offset, commands)  # type: ignore[arg-type]
         opened.send_effects(key, offset, commands)

@@ -21,7 +21,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from actors.behaviour import Context, Deadline, Rejected, Repeated, Resume
+from actors.behaviour import Context, Rejected, Repeated
 from persistence.log import Claim, EventLog, LogError
 from persistence.snapshots import SnapshotStore
 from runtime import marks
@@ -29,10 +29,10 @@ from runtime.audience import Audience
 from runtime.batch import Batch, Sink
 from runtime.behaviours import Kind
 from runtime.cell import Cell, stamp
-from runtime.deadlines import Deadlines
 from runtime.effects import Effects
 from runtime.history import unpack_events
 from runtime.journal import Journal
+from runtime.owntime import OwnTime
 from runtime.presence import away
 from runtime.residents import Failed, Found, Residents
 from runtime.saving import Loader, Saver
@@ -70,9 +70,9 @@ class Partition:
         self.around = around
         self.audience = Audience(self.id, self.epoch)
         self.residents = Residents(around.kinds, around.loader, around.settings)
-        self.residents.activated = self._activated
         self.cells = self.residents.cells
-        self.deadlines = Deadlines(around.loop, self.now, self._ring)
+        self.own_time = OwnTime(self, claim.outages)
+        self.residents.activated = self.own_time.activated
         self.journal = Journal(
             claim, around.log, around.settings, around.loop, self._committed, self._fenced
         )
@@ -80,7 +80,6 @@ class Partition:
         self.checkpointed = claim.checkpoint
         self.events = 0
         self._opened_at = claim.at
-        self._outages = claim.outages
         self._clock = claim.at
         self._random = Random()  # noqa: S311  (colours of the pieces, not secrets)
 
@@ -88,6 +87,10 @@ class Partition:
         """Return the owner's clock, in ms since the epoch; it never runs backwards."""
         self._clock = max(self._clock, int(time() * 1000))
         return self._clock
+
+    def seed(self) -> int:
+        """Return 64 random bits for a behaviour."""
+        return self._random.getrandbits(64)
 
     def witness(self, at: int) -> None:
         """Never fall behind `at`, the time of an event read from the log."""
@@ -203,7 +206,7 @@ class Partition:
         mark: bytes,
         away: Mapping[str, int],
     ) -> None:
-        seed, now = self._random.getrandbits(64), self.now()
+        seed, now = self.seed(), self.now()
         context = Context(ask.game, now, ask.user, ask.round_trip_ms, ask.held_ms, seed, away)
         try:
             events = cell.kind.decide(cell.state, command, context)
@@ -221,7 +224,7 @@ class Partition:
                 cell, link, self._refusal(ask.reply, "game_failed", "The game's rules failed.")
             )
         else:
-            self._record(cell, events, now, mark, (link, ask.reply))
+            self.record(cell, events, now, mark, (link, ask.reply))
 
     def _repeat(self, cell: Cell, link: Sink, reply: int, seq: int) -> None:
         """Answer with event `seq`, as it was answered the first time."""
@@ -261,7 +264,7 @@ class Partition:
 
     # --- events ------------------------------------------------------------------------------
 
-    def _record(
+    def record(
         self,
         cell: Cell,
         events: Sequence[Any],
@@ -295,7 +298,7 @@ class Partition:
         cell.tail += values
         offset = self.journal.end
         self.journal.add(cell, values, mark, asker)
-        self.deadlines.arm(cell, deadline)
+        self.own_time.deadlines.arm(cell, deadline)
         self.events += len(values)
         for i, event in enumerate(events):
             if effects := kind.effects(event):
@@ -343,55 +346,6 @@ class Partition:
         if unsaved and (cell.ended or unsaved >= self.around.settings.snapshot_events):
             self.save(cell)
 
-    # --- the game's own time -----------------------------------------------------------------
-
-    def _activated(self, cell: Cell) -> None:
-        """Charge nobody for the time without an owner; wake the game when it wants."""
-        self.resume(cell)
-        self.deadlines.arm(cell, cell.kind.next_deadline(cell.state))
-
-    def resume(self, cell: Cell) -> None:
-        """Tell a game that comes from the store how long nobody owned it."""
-        dead = sum(max(0, to - max(since, cell.at)) for since, to in self._outages)
-        if dead > 0:
-            self._decide_alone(cell, Resume(dead))
-
-    def _ring(self, game: str) -> None:
-        if not self.closed:
-            self.find(game, self._wake)
-
-    def _wake(self, found: Found) -> None:
-        if not isinstance(found, Cell) or self.closed:
-            if isinstance(found, LogError):
-                _log.warning("a deadline waits for the store: %s", found)
-            return
-        now = self.now()
-        found.timer = None
-        if self.journal.stuck:
-            self.deadlines.arm(found, now + 1000)
-            return
-        at = found.kind.next_deadline(found.state)
-        if at is not None and at <= now:
-            self._decide_alone(found, Deadline())
-            at = found.kind.next_deadline(found.state)
-            at = max(at, now + 1000) if at is not None else None  # never in a tight circle
-        self.deadlines.arm(found, at)
-
-    def _decide_alone(self, cell: Cell, command: Deadline | Resume) -> None:
-        """Let the game decide a command of the runtime's own."""
-        now = self.now()
-        context = Context(cell.game, now, seed=self._random.getrandbits(64))
-        try:
-            events = cell.kind.decide(cell.state, command, context)
-        except (Rejected, Repeated):
-            return
-        except Exception as error:  # noqa: BLE001  (a game's own failure stays its own)
-            _log.exception("game %s: %s failed", cell.game, type(command).__name__)
-            self.residents.fail(cell.game, f"{type(error).__name__}: {error}")
-            return
-        if events:
-            self._record(cell, events, now)
-
     # --- housekeeping ------------------------------------------------------------------------
 
     def _fenced(self) -> None:
@@ -406,7 +360,7 @@ class Partition:
         """Stop at once: answer nothing more from here."""
         self.closed = True
         self.journal.close()
-        self.deadlines.close()
+        self.own_time.deadlines.close()
         self.audience.dismiss()
 
     async def settle(self) -> None:

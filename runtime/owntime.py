@@ -1,0 +1,81 @@
+"""A game's own time: deadlines that its owner meets, and outages that nobody is charged for."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from actors.behaviour import Context, Deadline, Rejected, Repeated, Resume
+from persistence.log import LogError
+from runtime.cell import Cell
+from runtime.deadlines import Deadlines
+from runtime.residents import Found
+
+if TYPE_CHECKING:
+    from runtime.partition import Partition
+
+_log = logging.getLogger(__name__)
+_PAUSE_MS = 1000
+"""A deadline that can't be met now, or that a game insists on, is looked at again after so long."""
+
+
+class OwnTime:
+    """Gives the games of one partition the commands that no client sends."""
+
+    def __init__(self, partition: Partition, outages: Sequence[tuple[int, int]]) -> None:
+        """Wake the games of `partition`, which had no owner in `outages` (ms since the epoch)."""
+        self._partition = partition
+        self._outages = outages
+        self.deadlines = Deadlines(partition.around.loop, partition.now, self._ring)
+
+    def activated(self, cell: Cell) -> None:
+        """Charge nobody for the time without an owner; wake the game when it wants."""
+        self.resume(cell)
+        self.deadlines.arm(cell, cell.kind.next_deadline(cell.state))
+
+    def resume(self, cell: Cell) -> None:
+        """Tell a game that comes from the store how long nobody owned it."""
+        dead = sum(max(0, to - max(since, cell.at)) for since, to in self._outages)
+        if dead > 0:
+            self._decide_alone(cell, Resume(dead))
+
+    def _ring(self, game: str) -> None:
+        if not self._partition.closed:
+            self._partition.find(game, partial(self._wake, game))
+
+    def _wake(self, game: str, found: Found) -> None:
+        if self._partition.closed:
+            return
+        if isinstance(found, LogError):  # the store is away: the deadline waits for it
+            self.deadlines.set(game, self._partition.now() + _PAUSE_MS)
+        if not isinstance(found, Cell):
+            return
+        now = self._partition.now()
+        found.timer = None
+        if self._partition.journal.stuck:
+            self.deadlines.arm(found, now + _PAUSE_MS)
+            return
+        at = found.kind.next_deadline(found.state)
+        if at is not None and at <= now:
+            self._decide_alone(found, Deadline())
+            at = found.kind.next_deadline(found.state)
+            if at is not None and at <= now:
+                at = now + _PAUSE_MS  # never in a tight circle
+        self.deadlines.arm(found, at)
+
+    def _decide_alone(self, cell: Cell, command: Deadline | Resume) -> None:
+        """Let the game decide a command of the runtime's own."""
+        now = self._partition.now()
+        context = Context(cell.game, now, seed=self._partition.seed())
+        try:
+            events = cell.kind.decide(cell.state, command, context)
+        except (Rejected, Repeated):
+            return
+        except Exception as error:  # noqa: BLE001  (a game's own failure stays its own)
+            _log.exception("game %s: %s failed", cell.game, type(command).__name__)
+            self._partition.residents.fail(cell.game, f"{type(error).__name__}: {error}")
+            return
+        if events:
+            self._partition.record(cell, events, now)
