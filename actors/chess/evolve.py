@@ -86,7 +86,7 @@ def _joined(game: Game, event: PlayerJoined) -> None:
 def _move(game: Game, event: MovePlayed) -> None:
     ply = plies(game)
     append_move(game, CODES[event.uci], event.seq)
-    if (after := event.after) is not None and game.placed == ply:
+    if (after := event.after) is not None:
         game.board, game.placed = after, ply + 1
     terms, white = game.terms, event.by == "white"
     if terms.clocked:

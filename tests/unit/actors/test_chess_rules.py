@@ -49,6 +49,24 @@ def test_a_position_with_another_right_to_castle_is_another() -> None:
     assert table.state.termination == "threefold_repetition"
 
 
+def test_a_pinned_pawn_is_no_way_out() -> None:
+    """It's stalemate where the only piece with a square to go to is pinned to its king."""
+    table = seated(fen="2k5/8/b2b4/8/8/8/4n1P1/7K b - - 0 1")
+    table.play("a6b7")
+    assert (table.state.winner, table.state.termination) == (None, "stalemate")
+
+
+def test_crazyhouse_positions_come_back_after_captures() -> None:
+    """Where captured pieces return by drops, a position repeats across captures too."""
+    table = seated(variant="crazyhouse", fen="r7/1b4k1/8/8/8/8/8/R3K3[] w - - 0 1")
+    round_trip = "a1a8 b7a8 R@a1 a8b7 e1d1 R@a8 d1e2 g7h7 e2e1 h7g7".split()
+    table.play(*round_trip)
+    assert table.refusal(ANN, ClaimDraw()) == "no_claim"
+    table.play(*round_trip)
+    table.do(ANN, ClaimDraw())
+    assert table.state.termination == "threefold_repetition"
+
+
 def test_fifty_moves_are_claimed() -> None:
     """The hundredth ply without progress may be claimed, the 99th not."""
     table = seated(variant="fromPosition", fen="7k/8/5K2/8/8/8/8/6R1 w - - 98 90")
