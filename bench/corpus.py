@@ -38,6 +38,9 @@ _TERMINATIONS = {"timeout": "Time forfeit", "aborted": "Unterminated"}
 _RESULTS: dict[Side | None, str] = {"white": "1-0", "black": "0-1", None: "1/2-1/2"}
 
 
+_PLAIN = Player()
+
+
 @dataclass(frozen=True)
 class Plan:
     """What one game shall be.
@@ -56,8 +59,8 @@ class Plan:
     fen: str = ""
     turn: int = 0
     limit: int = 220
-    white: Player = Player()
-    black: Player = Player()
+    white: Player = _PLAIN
+    black: Player = _PLAIN
 
 
 _GOOD, _WEAK = Player(0.25), Player(2.5)
@@ -218,7 +221,7 @@ def _choose(
         return shuffle(board, moves, random)
     if steer and ending.endswith("_moves"):
         return wander(board, moves, random)
-    if ending != "checkmate" and ending != "any":
+    if ending not in ("checkmate", "any"):
         moves = [move for move in moves if not _ends(board, move)] or moves
     return draw(board, moves, plan.white if board.turn else plan.black, random)
 

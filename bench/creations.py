@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import math
 from dataclasses import dataclass
@@ -82,6 +83,7 @@ class Creations:
         self._sent = 0
         self._out = 0
         self._until = math.inf
+        self._all_answered = asyncio.Event()
         self._pacing: asyncio.Task[None] | None = None
 
     async def prepare(self) -> None:
@@ -108,9 +110,11 @@ class Creations:
 
     async def drain(self) -> None:
         """Wait for the answers that are out."""
-        until = perf_counter() + _DRAIN_SECONDS
-        while self._out and perf_counter() < until:
-            await asyncio.sleep(0.01)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_DRAIN_SECONDS):
+                while self._out:
+                    self._all_answered.clear()
+                    await self._all_answered.wait()
         if self._out:
             self.tally.errors["unanswered"] += self._out
 
@@ -157,6 +161,8 @@ class Creations:
     def _created(self, due: float, answer: Answer) -> None:
         now = perf_counter()
         self._out -= 1
+        if not self._out:
+            self._all_answered.set()
         self._record(now - due)
         if answer.status == 201:
             self._note(answer.body)

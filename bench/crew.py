@@ -27,7 +27,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from time import perf_counter
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, Self
 
 import uvloop
 
@@ -47,7 +47,7 @@ class Load(Protocol):
         ...
 
     def begin(self, start: float, until: float) -> None:
-        """Start the work at `start`; nothing new is begun after `until` (infinite: till all is done)."""
+        """Start the work at `start`; nothing new after `until` (infinite: till all is done)."""
         ...
 
     def enter(self, phase: str) -> None:
@@ -147,7 +147,7 @@ class Crew:
         """The workers' process ids."""
         return [process.pid for process in self._processes if process.pid is not None]
 
-    def __enter__(self) -> Crew:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -74,6 +74,7 @@ class Hall:
         self.endings = job.endings
         self.halted = True
         self.tables: list[Table] = []
+        self.users: list[User] = []
         self.results: list[Ended] = []
         self.on_opened: Callable[[Table], None] | None = None
         self._job = job
@@ -86,6 +87,7 @@ class Hall:
         self._keys = 0
         self._schedule: Schedule | None = None
         self._until = math.inf
+        self._all_played = asyncio.Event()
         self._seats: list[Seat] = []
         self._timers: list[asyncio.Task[None]] = []
         if not job.once:
@@ -95,10 +97,10 @@ class Hall:
 
     async def prepare(self) -> None:
         """Fetch tokens, connect two sockets a table, and make every table's first game."""
-        users = await fetch_users(self.pool, max(2, min(self._job.users, 2 * self._job.games)))
-        self._seats = [
-            Seat(self.pool.target, user, n & 1) for n, user in enumerate(self._seating(users))
-        ]
+        seats, target = 2 * self._job.games, self.pool.target
+        self.users = await fetch_users(self.pool, max(2, min(self._job.users, seats)))
+        count = len(self.users)
+        self._seats = [Seat(target, self.users[n % count], n & 1) for n in range(seats)]
         await connect_all(self._seats)
         self.tables = [
             Table(self, (self._seats[number], self._seats[number + 1]))
@@ -122,13 +124,12 @@ class Hall:
         """Nothing changes between phases."""
 
     async def drain(self) -> None:
-        """Begin nothing new and wait for what is under way; or wait until every script is played."""
+        """Begin nothing new, wait for what is under way; with `once` wait till all is played."""
         if self._job.once:
-            while len(self.results) < len(self._job.scripts):
-                await asyncio.sleep(0.05)
+            await self._all_played.wait()
         self.halted = True
         until = perf_counter() + _DRAIN_SECONDS
-        while perf_counter() < until and not all(table.quiet for table in self.tables):
+        while perf_counter() < until and not all(table.quiet for table in self.tables):  # noqa: ASYNC110 -- a thousand tables would each have to tell on their hot path
             await asyncio.sleep(0.02)
         if left := sum(not table.quiet for table in self.tables):
             self.tally.errors["unanswered"] += left
@@ -176,16 +177,15 @@ class Hall:
         if self.on_opened is not None:
             self.on_opened(table)
 
-    def over(self, table: Table, ended: Ended) -> None:
+    def over(self, ended: Ended) -> None:
         """Count a game that is over."""
         self.tally.counts["games over"] += 1
         if self._job.once:
             self.results.append(ended)
+            if len(self.results) == len(self._job.scripts):
+                self._all_played.set()
 
-    # ----
-
-    def _seating(self, users: list[User]) -> list[User]:
-        return [users[seat % len(users)] for seat in range(2 * self._job.games)]
+    # ---- its own tasks
 
     async def _keep_pace(self, schedule: Schedule) -> None:
         tables, shares = self.tables, self._job.shares

@@ -8,7 +8,7 @@ The server names its processes in GET /shards (shards by "pid", the others under
 from __future__ import annotations
 
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,7 +56,7 @@ class Sample:
     """One look at every part. CPU in seconds since each process began, memory in bytes."""
 
     at: float
-    cpu: Counter[str] = field(default_factory=Counter[str])
+    cpu: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     pss: Counter[str] = field(default_factory=Counter[str])
     rss: Counter[str] = field(default_factory=Counter[str])
     busy: float = 0.0
@@ -146,7 +146,7 @@ def memory_of(pid: int) -> tuple[int, int]:
 
 
 def describe(usage: Mapping[str, Usage], seconds: float, work: int) -> dict[str, Any]:
-    """Return each part's figures, ready for JSON; `work` is how many moves (or games) there were."""
+    """Return each part's figures, ready for JSON; `work` is how many moves or games there were."""
     return {
         name: {
             "cpu_seconds": round(each.cpu_seconds, 2),

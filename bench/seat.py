@@ -1,4 +1,4 @@
-"""One player's socket for many games (`/ws`), kept for the whole run and connected again if lost."""
+"""One player's socket for many games (`/ws`), kept for a whole run, connected again if lost."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Seat(WSListener):
         while not self._closing:
             try:
                 await self._open()
-            except (TimeoutError, OSError, Exception):  # noqa: BLE001 -- see below
+            except Exception:  # noqa: BLE001
                 # A server that is being killed or started breaks a handshake in many ways.
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)

@@ -10,31 +10,34 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from time import perf_counter
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
-import msgspec
-
-from bench.http import Answer, Pool, UnansweredError
+from bench.endings import LEFT, closing, waits_for_flag
+from bench.http import Pool, UnansweredError
+from bench.opening import new_game
 from bench.scripts import Script
 from bench.seat import Frame, Seat
 from bench.tally import Tally
+from bench.users import User
 
 LATER = frozenset({"unavailable", "rate_limited", "overloaded"})
 """Rejections that say "not now": the same command is sent again under its own id."""
 _RETRY_SECONDS = 0.2
 _RESEND_SECONDS = 5.0
 _ENDING_SECONDS = 20.0
-LONGEST_FLAG = 10
-"""Seconds of initial time up to which a replay waits for a flag to fall; else it resigns."""
 
 
 class Ended(NamedTuple):
-    """How a game ended as its players saw it; `ending` is "" if they never saw an end."""
+    """How a game ended as its players saw it; `ending` is "" if they never saw an end.
+
+    `players` are White and Black, with the tokens that may go on with a game that was left.
+    """
 
     script: Script
     game: str
     winner: str | None
     ending: str
+    players: tuple[User, User]
 
 
 class House(Protocol):
@@ -47,18 +50,29 @@ class House(Protocol):
     endings: bool
     halted: bool
 
-    def next_script(self) -> Script | None: ...
-    def new_key(self) -> str: ...
-    def moved(self, frame: Frame, latency: float, since_sent: float) -> None: ...
-    def seen(self, latency: float) -> None: ...
-    def opened(self, table: Table) -> None: ...
-    def over(self, table: Table, ended: Ended) -> None: ...
+    def next_script(self) -> Script | None:
+        """Hand out what is played next; None: nothing more."""
+        ...
 
+    def new_key(self) -> str:
+        """Return an idempotency key for a new game."""
+        ...
 
-class _Game(msgspec.Struct):
-    id: str
-    seq: int
-    status: str = ""
+    def moved(self, frame: Frame, latency: float, since_sent: float) -> None:
+        """Take note that a move's mover has its event; both latencies in seconds."""
+        ...
+
+    def seen(self, latency: float) -> None:
+        """Take note that a move's opponent has its event."""
+        ...
+
+    def opened(self, table: Table) -> None:
+        """Take note that a table's next game begins."""
+        ...
+
+    def over(self, ended: Ended) -> None:
+        """Take note that a game is over."""
+        ...
 
 
 class Table:
@@ -80,6 +94,7 @@ class Table:
         self._subscribing = [0.0, 0.0]
         self._ended: list[Frame | None] = [None, None]
         self._pending: list[tuple[str, str, float] | None] = [None, None]
+        self._offerer = 0
         self._due: deque[float] = deque()
         self._ending_since = 0.0
         self._task: asyncio.Task[None] | None = None
@@ -103,13 +118,17 @@ class Table:
         return self._task
 
     async def _make(self, script: Script) -> None:
+        house, (white, black) = self._house, self._seats
+        clock = house.clocks and waits_for_flag(script)
         try:
-            game = await self._create_and_join(script)
-        except (UnansweredError, msgspec.DecodeError) as error:
-            self._house.tally.errors["game not made"] += 1
-            self._house.tally.counts[f"not made: {str(error)[:120]}"] += 1
+            game = await new_game(
+                house.pool, script, (white.user, black.user), house.new_key(), clock=clock
+            )
+        except UnansweredError as error:
+            house.tally.errors["game not made"] += 1
+            house.tally.counts[f"not made: {str(error)[:120]}"] += 1
             self._task = None
-            asyncio.get_running_loop().call_later(1.0, self._give_up)
+            asyncio.get_running_loop().call_later(1.0, self._over, None, "")
             return
         self.game = game.id
         self.seqs = [game.seq, game.seq]
@@ -118,31 +137,9 @@ class Table:
         self._ended = [None, None]
         self._pending = [None, None]
         self._task = None
-        self._house.opened(self)
+        house.opened(self)
         for number in (0, 1):
             self._subscribe(number)
-
-    async def _create_and_join(self, script: Script) -> _Game:
-        white, black = (seat.user for seat in self._seats)
-        key = self._house.new_key()
-        wish: dict[str, Any] = {"variant": script.variant, "color": "white"}
-        if script.fen is not None:
-            wish["fen"] = script.fen
-        if self._flags(script) and script.clock is not None:
-            wish["clock"] = {"initial": script.clock[0], "increment": script.clock[1]}
-        pool = self._house.pool
-        body = msgspec.json.encode(wish)
-        game = _read(await pool.call("POST", "/games", white.token, body, key), 201)
-        path = f"/games/{game.id}/join"
-        return _read(await pool.call("POST", path, black.token, key=f"{key}-join"), 200)
-
-    def _flags(self, script: Script) -> bool:
-        return (
-            self._house.clocks
-            and script.ending == "timeout"
-            and script.clock is not None
-            and script.clock[0] <= LONGEST_FLAG
-        )
 
     def _subscribe(self, number: int) -> None:
         self._subscribed[number] = False
@@ -285,41 +282,28 @@ class Table:
 
     # ---- a game ends
 
-    @property
-    def _offerer(self) -> int:
-        return (self._first + self._ply) & 1
-
     def _end(self, script: Script) -> None:
         """End the game as its script says, if the rules have not."""
         self._ending_since = perf_counter()
-        if script.automatic or self._flags(script):
-            return
-        if script.ending == "aborted" or not self._house.endings:
-            action, number = ("abort" if len(script.moves) < 2 else "resign"), self._first
-        elif script.ending in ("threefold_repetition", "fifty_moves"):
-            action, number = "claim-draw", self._offerer
-        elif script.winner is None:
-            action, number = "draw", self._offerer
-        else:
-            action, number = "resign", 1 if script.winner == "white" else 0
-        self._command(number, action, f'{{"type":"{action}","id":"{action}","game":"{self.game}"}}')
+        if script.ending == LEFT:
+            self._over(None, LEFT)
+        elif (command := closing(script, faithful=self._house.endings)) is not None:
+            name, number = command
+            self._offerer = number
+            text = f'{{"type":"{name}","id":"{name}","game":"{self.game}"}}'
+            self._command(number, name, text)
 
     def _over(self, winner: str | None, ending: str) -> None:
+        """Leave the game, report it, and go on with the next."""
         self._started = self._ready = False
-        for seat in self._seats:
-            seat.send(f'{{"type":"unsubscribe","game":"{self.game}"}}')
         self._pending = [None, None]
         game, self.game = self.game, ""
+        if game:
+            for seat in self._seats:
+                seat.send(f'{{"type":"unsubscribe","game":"{game}"}}')
         if self._script is not None:
-            self._house.over(self, Ended(self._script, game, winner, ending))
-        self._next_game()
-
-    def _give_up(self) -> None:
-        if self._script is not None:
-            self._house.over(self, Ended(self._script, "", None, ""))
-        self._next_game()
-
-    def _next_game(self) -> None:
+            white, black = (seat.user for seat in self._seats)
+            self._house.over(Ended(self._script, game, winner, ending, (white, black)))
         if not self._house.halted or self._due:
             self.open()
 
@@ -357,16 +341,10 @@ class Table:
             if now - since > _RESEND_SECONDS and self._seats[number].connected:
                 self.resend(number)
         script = self._script
-        if self.game and self._started and script is not None and self._ply >= len(script.moves):
-            patience = _ENDING_SECONDS + (
-                script.clock[0] if self._flags(script) and script.clock else 0
-            )
-            if now - self._ending_since > patience:
+        if not (self.game and self._started and script is not None):
+            return
+        if self._ply >= len(script.moves):
+            flag = script.clock[0] if script.clock and waits_for_flag(script) else 0
+            if now - self._ending_since > _ENDING_SECONDS + flag:
                 self._house.tally.wrong["no end came"] += 1
                 self._over(None, "")
-
-
-def _read(answer: Answer, status: int) -> _Game:
-    if answer.status != status:
-        raise UnansweredError(f"expected {status}", answer)
-    return msgspec.json.decode(answer.body, type=_Game)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -61,10 +62,7 @@ def games(
 
 def create(job: CreationJob, processes: int, phases: list[Phase]) -> tuple[Outcome, int]:
     """Run the load; return the last phase's outcome and how many games were read back."""
-    jobs = [
-        CreationJob(**(vars(job) | {"share": share, "shares": processes}))
-        for share in range(processes)
-    ]
+    jobs = [replace(job, share=share, shares=processes) for share in range(processes)]
     with Crew(jobs) as crew:
         outcome = perform(job.url, crew, WORK, phases)[-1]
         console.print("reading back ...")

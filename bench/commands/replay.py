@@ -12,13 +12,14 @@ import msgspec
 
 from bench.commands.options import new_run
 from bench.crew import Crew, Phase
+from bench.endings import expected, played_as
 from bench.hall import HallJob
 from bench.http import Answer, Pool, UnansweredError
 from bench.results import write
 from bench.screen import console, grid
 from bench.scripts import Script, read_scripts
 from bench.stage import Work, perform
-from bench.table import LONGEST_FLAG, Ended
+from bench.table import Ended
 from bench.target import target
 
 _WORK = Work("replay", "moves", "move", lambda tally: tally.histogram("mover").count)
@@ -68,26 +69,6 @@ def replay_all(url: str, path: Path, games: int, users: int, json: Path | None) 
     return 1 if wrong or outcome.tally.wrong or len(compared) != len(scripts) else 0
 
 
-def played_as(script: Script) -> str:
-    """Say how a replay ends the game of `script`."""
-    if script.automatic:
-        return "by the rules"
-    if script.ending == "timeout":
-        if script.clock is not None and script.clock[0] <= LONGEST_FLAG:
-            return "its clock runs out"
-        return "resigned (the file: time forfeit)" if script.winner else "agreed (the file: time)"
-    return "as in the file"
-
-
-def expected(script: Script) -> tuple[str | None, str]:
-    """Return the (winner, termination) that the stored game must have."""
-    if played_as(script) == "resigned (the file: time forfeit)":
-        return script.winner, "resignation"
-    if played_as(script) == "agreed (the file: time)":
-        return None, "agreement"
-    return script.winner, script.ending
-
-
 def compare(script: Script, stored: Stored) -> str:
     """Return what differs between a script and the game that was stored of it; "" for nothing."""
     if tuple(stored.moves) != script.moves:
@@ -113,7 +94,8 @@ async def _compare_all(url: str, ended: Sequence[Ended]) -> list[Compared]:
 
     async def some() -> None:
         for each in left:
-            compared.append(Compared(each.script, each.game, *await _compared(pool, each)))
+            one = Compared(each.script, each.game, *await _compared(pool, each))
+            compared.append(one)
 
     await asyncio.gather(*(some() for _ in range(16)))
     pool.close()
