@@ -59,7 +59,7 @@ def test_a_pinned_pawn_is_no_way_out() -> None:
 def test_crazyhouse_positions_come_back_after_captures() -> None:
     """Where captured pieces return by drops, a position repeats across captures too."""
     table = seated(variant="crazyhouse", fen="r7/1b4k1/8/8/8/8/8/R3K3[] w - - 0 1")
-    round_trip = "a1a8 b7a8 R@a1 a8b7 e1d1 R@a8 d1e2 g7h7 e2e1 h7g7".split()
+    round_trip = ["a1a8", "b7a8", "R@a1", "a8b7", "e1d1", "R@a8", "d1e2", "g7h7", "e2e1", "h7g7"]
     table.play(*round_trip)
     assert table.refusal(ANN, ClaimDraw()) == "no_claim"
     table.play(*round_trip)
