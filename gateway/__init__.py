@@ -1,0 +1,1 @@
+"""Who may talk to the games: HTTP, WebSocket, identity, limits; and the command line."""

@@ -1,4 +1,4 @@
-"""What a gateway counts. The hot paths add to plain numbers; Prometheus's types are made on request.
+"""What a gateway counts: plain numbers on the hot paths, Prometheus's types on request.
 
 `Counter.labels().inc()` takes 1-2 us, which is a twentieth of a move; an attribute's `+= 1` 30 ns.
 """
@@ -85,7 +85,11 @@ class _Collector:
             ("frames_received", "Text frames taken from WebSockets", counts.frames_in),
             ("frames_sent", "Event and presence frames written to WebSockets", counts.frames_out),
             ("events", "Events of followed games", counts.events),
-            ("throttled", "Times that a socket was read later because of its rate", counts.throttled),
+            (
+                "throttled",
+                "Times that a socket was read later because of its rate",
+                counts.throttled,
+            ),
         ):
             counter = CounterMetricFamily(f"gameshard_gateway_{name}", text, labels=["gateway"])
             counter.add_metric([here], value)

@@ -19,6 +19,7 @@ _GATEWAY = {
     "not_found": 404,
     "method_not_allowed": 405,
     "too_large": 413,
+    "too_many_subscriptions": 409,
     "rate_limited": 429,
     "internal": 500,
     "unavailable": 503,

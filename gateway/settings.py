@@ -36,8 +36,11 @@ class GatewaySettings(Struct, frozen=True, kw_only=True):
     """So many long polls may wait at once; more are answered at once."""
 
     command_rate: float = 200.0
-    """Commands and questions a second that one user (or address, without a token) may send."""
+    """Commands a second that one user may send over HTTP."""
     command_burst: int = 400
+    read_rate: float = 2_000.0
+    """Questions a second of one user (or of one address, without a token)."""
+    read_burst: int = 4_000
     create_rate: float = 50.0
     create_burst: int = 100
     token_rate: float = 200.0

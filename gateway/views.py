@@ -36,9 +36,7 @@ class Views:
             raise Problem("game_failed", f"Games of the kind {name!r} can't be shown here.")
         return kind
 
-    def answer(
-        self, kind: Kind, state: Any, name: str, query: Any, viewer: str | None
-    ) -> dict[str, Any]:
+    def answer(self, kind: Kind, state: Any, query: Any, viewer: str | None) -> dict[str, Any]:
         """Return a query's answer, without names.
 
         Raises:
@@ -58,7 +56,7 @@ class Views:
             "kind": kind.name,
             "seq": seq,
             "now": instant(int(time.time() * 1000)),
-            **self.answer(kind, state, "state", query, viewer),
+            **self.answer(kind, state, query, viewer),
         }
         found = list(people(view))
         return view, found, self._names.fill(found)

@@ -1,0 +1,77 @@
+"""The beginning of a subscription: the whole game, or just what was missed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+from gateway.frames import Resumed, SnapshotOut, out, text_frame
+from gateway.names import NameBook
+from gateway.problems import Problem
+from gateway.socket import GameSocket
+from gateway.topics import Subscriber
+from gateway.views import Views
+from runtime.asks import Missed, Packed
+
+_log = logging.getLogger(__name__)
+_INTERNAL = 1011
+
+
+class Openings:
+    """Makes and sends the first frames."""
+
+    def __init__(self, views: Views, names: NameBook) -> None:
+        """Show games by `views`."""
+        self._views = views
+        self._names = names
+        self._loading: set[asyncio.Task[None]] = set()
+
+    def send(
+        self,
+        game: str,
+        opening: Packed | Missed,
+        subscriber: Subscriber,
+        socket: GameSocket,
+        resume: str | None,
+    ) -> None:
+        """Send the beginning, and whatever came meanwhile behind it."""
+        if isinstance(opening, Missed):
+            head = out(Resumed(game, opening.seq, resume))
+            events = b"".join(map(text_frame, opening.events))
+            socket.begin(head + events + subscriber.started())
+            return
+        try:
+            kind, state = self._views.unpack(opening)
+            query = kind.queries["state"][0]()
+            view, found, missing = self._views.game(
+                kind, game, opening.seq, state, query, subscriber.user
+            )
+        except Problem as problem:
+            socket.close(_INTERNAL, problem.code)
+            return
+        except Exception:  # noqa: BLE001  (a game's own failure stays its own)
+            _log.exception("game %s can't be shown", game)
+            socket.close(_INTERNAL, "game_failed")
+            return
+        snapshot = SnapshotOut(game, opening.seq, view, resume)
+        if not missing:
+            socket.begin(out(snapshot) + subscriber.started())
+            return
+        task = asyncio.get_running_loop().create_task(
+            self._named(snapshot, found, missing, subscriber, socket)
+        )
+        self._loading.add(task)
+        task.add_done_callback(self._loading.discard)
+
+    async def _named(
+        self,
+        snapshot: SnapshotOut,
+        found: list[dict[str, Any]],
+        missing: list[str],
+        subscriber: Subscriber,
+        socket: GameSocket,
+    ) -> None:
+        await self._names.load(found, missing)
+        if not subscriber.left:
+            socket.begin(out(snapshot) + subscriber.started())

@@ -1,0 +1,241 @@
+"""Games that somebody here follows, and who: one copy of each event comes in, many go out.
+
+An event becomes one WebSocket frame, the same bytes for everybody, written straight to the
+transports. Players come first; a crowd of watchers is written to a few hundred at a time.
+"""
+
+from __future__ import annotations
+
+from asyncio import AbstractEventLoop
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+from gateway.frames import text_frame
+from gateway.metrics import Counts
+from gateway.settings import GatewaySettings
+from runtime.asks import Away, Missed, Packed, Refused
+from runtime.router import Router
+
+Opening = Packed | Missed | Refused | Away
+_LATER = 1 << 62
+_GATHER_S = 1.0
+
+
+class Outlet(Protocol):
+    """Where a subscriber's frames go. Never waits and never fails."""
+
+    def write(self, frame: bytes) -> None:
+        """Send a frame."""
+        ...
+
+
+class Subscriber:
+    """One socket's place at one game. Events up to `seq` have been sent to it."""
+
+    __slots__ = ("backlog", "left", "outlet", "player", "seq", "user")
+
+    def __init__(self, outlet: Outlet, user: str | None) -> None:
+        self.outlet = outlet
+        self.user = user
+        self.seq = _LATER
+        self.player = False
+        self.left = False
+        self.backlog: list[bytes] | None = []
+        """What came while its beginning was being prepared; None once that is sent."""
+
+    def take(self, seq: int, frame: bytes) -> None:
+        """Send an event, unless it's known already."""
+        if self.seq < seq:
+            self.seq = seq
+            if self.backlog is None:
+                self.outlet.write(frame)
+            else:
+                self.backlog.append(frame)
+
+    def opened(self, seq: int) -> None:
+        """The beginning tells all up to `seq`; later events wait until it's sent (`started`)."""
+        self.seq = seq
+
+    def started(self) -> bytes:
+        """The beginning is being sent now; return the frames that came meanwhile."""
+        frames, self.backlog = b"".join(self.backlog or ()), None
+        return frames
+
+
+class Topic:
+    """One game. It's the router's listener."""
+
+    def __init__(self, game: str, topics: Topics) -> None:
+        self.game = game
+        self.players: list[Subscriber] = []
+        self.watchers: dict[Subscriber, None] = {}
+        self.gathering = False
+        self._topics = topics
+        self._crowd: deque[tuple[int, bytes]] = deque()
+        self._rest: list[Subscriber] = []
+
+    def __len__(self) -> int:
+        return len(self.players) + len(self.watchers)
+
+    def on_event(self, seq: int, data: bytes) -> None:
+        """Send an event to all: the players now, and the first few hundred watchers."""
+        frame, counts = text_frame(data), self._topics.counts
+        counts.events += 1
+        for subscriber in self.players:
+            subscriber.take(seq, frame)
+        counts.frames_out += len(self.players)
+        self._spread(seq, frame)
+
+    def on_presence(self, data: bytes) -> None:
+        """Send a presence frame to all."""
+        frame = text_frame(data)
+        for subscriber in self.players:
+            self._tell(subscriber, frame)
+        self._spread(0, frame)
+
+    def _tell(self, subscriber: Subscriber, frame: bytes) -> None:
+        if subscriber.backlog is None:
+            subscriber.outlet.write(frame)
+
+    def _spread(self, seq: int, frame: bytes) -> None:
+        if self._crowd or len(self.watchers) > self._topics.fanout:
+            self._crowd.append((seq, frame))
+            if len(self._crowd) == 1:
+                self._rest = list(self.watchers)
+                self._step()
+            return
+        self._write(seq, frame, self.watchers)
+
+    def _write(self, seq: int, frame: bytes, to: list[Subscriber] | dict[Subscriber, None]) -> None:
+        if seq:
+            for subscriber in to:
+                subscriber.take(seq, frame)
+        else:
+            for subscriber in to:
+                self._tell(subscriber, frame)
+        self._topics.counts.frames_out += len(to)
+
+    def _step(self) -> None:
+        """Write the oldest frame to the next watchers, then let others have their turn."""
+        fanout = self._topics.fanout
+        seq, frame = self._crowd[0]
+        now, self._rest = self._rest[:fanout], self._rest[fanout:]
+        self._write(seq, frame, now)
+        if not self._rest:
+            self._crowd.popleft()
+            self._rest = list(self.watchers)
+        if self._crowd:
+            self._topics.loop.call_soon(self._step)
+
+    def promote(self, subscriber: Subscriber) -> None:
+        """Somebody turned out to be a player: serve it first, once nothing older is on its way."""
+        if not subscriber.player and not self._crowd and subscriber in self.watchers:
+            subscriber.player = True
+            del self.watchers[subscriber]
+            self.players.append(subscriber)
+
+    def add(self, subscriber: Subscriber) -> None:
+        """Take a subscriber in, as a watcher for now."""
+        self.watchers[subscriber] = None
+
+    def remove(self, subscriber: Subscriber) -> None:
+        """Let a subscriber go."""
+        if subscriber.player:
+            self.players.remove(subscriber)
+        else:
+            self.watchers.pop(subscriber, None)
+        subscriber.seq = _LATER
+        subscriber.left = True
+
+    def attendance(self) -> tuple[list[str], int]:
+        """Return who is connected, and how many sockets that are."""
+        present = [s for some in (self.players, self.watchers) for s in some if s.seq < _LATER]
+        return list({s.user: None for s in present if s.user is not None}), len(present)
+
+
+class Topics:
+    """All games that somebody here follows."""
+
+    def __init__(
+        self, router: Router, settings: GatewaySettings, counts: Counts, loop: AbstractEventLoop
+    ) -> None:
+        """Watch games through `router`."""
+        self.counts = counts
+        self.loop = loop
+        self.fanout = settings.fanout
+        self._crowd = settings.crowd
+        self._timeout = settings.answer_timeout
+        self._router = router
+        self._topics: dict[str, Topic] = {}
+        self._changed: dict[Topic, None] = {}
+
+    def join(
+        self, game: str, after: int | None, subscriber: Subscriber, then: Callable[[Opening], None]
+    ) -> None:
+        """Follow a game; `then` is called with the beginning, unless the subscriber left before.
+
+        A subscriber whose beginning is a refusal has to `leave`.
+        """
+        topic = self._topics.get(game)
+        if topic is None:
+            topic = self._topics[game] = Topic(game, self)
+            self.counts.topics += 1
+        topic.add(subscriber)
+        self.counts.subscriptions += 1
+
+        def opened(opening: Opening) -> None:
+            if subscriber.left:
+                return
+            if isinstance(opening, Packed | Missed):
+                subscriber.opened(opening.seq)
+                self.changed(game)
+            then(opening)
+
+        self._router.watch(game, after, topic, self._timeout, opened)
+
+    def leave(self, game: str, subscriber: Subscriber) -> None:
+        """Follow a game no more."""
+        topic = self._topics.get(game)
+        if topic is None or subscriber.left:
+            return
+        topic.remove(subscriber)
+        self.counts.subscriptions -= 1
+        if len(topic):
+            self.changed(game)
+            return
+        del self._topics[game]
+        self._changed.pop(topic, None)
+        self.counts.topics -= 1
+        self._router.attend(game, (), 0)
+        self._router.unwatch(game)
+
+    def promote(self, game: str, subscriber: Subscriber) -> None:
+        """Note that a subscriber is a player of the game."""
+        topic = self._topics.get(game)
+        if topic is not None:
+            topic.promote(subscriber)
+
+    def changed(self, game: str) -> None:
+        """Tell the game's owner soon who is connected; of a crowd, not at every change."""
+        topic = self._topics.get(game)
+        if topic is None:
+            return
+        if len(topic) > self._crowd:
+            if not topic.gathering:
+                topic.gathering = True
+                self.loop.call_later(_GATHER_S, self._gathered, topic)
+            return
+        if not self._changed:
+            self.loop.call_soon(self._attend)
+        self._changed[topic] = None
+
+    def _gathered(self, topic: Topic) -> None:
+        topic.gathering = False
+        if self._topics.get(topic.game) is topic:
+            self._router.attend(topic.game, *topic.attendance())
+
+    def _attend(self) -> None:
+        changed, self._changed = self._changed, {}
+        for topic in changed:
+            self._router.attend(topic.game, *topic.attendance())
