@@ -1,0 +1,55 @@
+"""A gateway as a service of the cluster: its router, its stores, its share of the port."""
+
+from __future__ import annotations
+
+import os
+
+from gateway.app import Parts, create_app
+from gateway.server import Server, listen
+from gateway.settings import GatewayConfig
+from persistence.postgres import PostgresStores
+from runtime.behaviours import load
+from runtime.host import Peers
+from runtime.services import make_router
+from runtime.table import RoutingTable
+
+
+class GatewayService:
+    """One of the processes that players talk to."""
+
+    def __init__(self, name: str, peers: Peers, config: GatewayConfig) -> None:
+        """Prepare the gateway called `name`."""
+        self._name = name
+        self._config = config
+        self._router = make_router(name, peers, config.cluster)
+
+    async def start(self) -> None:
+        """Find the shards and begin to serve."""
+        self._stores = PostgresStores(self._config.cluster.dsn)
+        await self._router.start()
+        parts = Parts(
+            name=self._name,
+            router=self._router,
+            behaviours=load(),
+            settings=self._config.settings,
+            secret=self._config.cluster.secret,
+            names=self._stores.names,
+            archive=self._stores.snapshots,
+            ready=lambda: self._router.ready,
+        )
+        self._server = Server(create_app(parts))
+        await self._server.start(listen(self._config.host, self._config.port))
+
+    async def route(self, table: RoutingTable) -> None:
+        """Take a routing table."""
+        self._router.route(table)
+
+    async def pid(self) -> int:
+        """Return this process's id."""
+        return os.getpid()
+
+    async def stop(self) -> None:
+        """Send the clients elsewhere and end."""
+        await self._server.stop()
+        await self._router.close()
+        await self._stores.close()
