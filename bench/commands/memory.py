@@ -138,7 +138,7 @@ def _passivated(url: str, base: Held, games: int, wait: float) -> dict[str, Any]
 
 def _show(rows: list[dict[str, Any]], passive: dict[str, Any] | None) -> None:
     names = ("games", "live", "passive", "pss_mb", "bytes_per_game", "p50", "p95", "p99", "max")
-    head = ("games", "live", "passivated", "shards' PSS MB", "bytes a game", "p50 ms", "p95", "p99", "max")  # fmt: skip
+    head = ("games", "live", "passive", "PSS MB", "bytes a game", "p50 ms", "p95", "p99", "max")
     console.print(grid("memory and latency", head, [[r.get(n) for n in names] for r in rows]))
     for row in rows:
         if row.get("errors") or row.get("wrong"):

@@ -1,16 +1,18 @@
-"""The naive baseline: one Ray actor a game, called through ray.get. `python -m bench.peers.ray_naive`.
+"""The naive baseline: one Ray actor a game, called through ray.get.
 
 Each game is its own process with a python-chess board: the shape that "every game is an actor"
-has without shards. It keeps nothing: a crash loses all. Prints its figures as one line of JSON.
+has without shards. It keeps nothing: a crash loses all. `python -m bench.peers.ray_naive` prints
+its figures as one line of JSON.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import sys
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 
 import chess
@@ -51,7 +53,7 @@ def main() -> None:
         address="local",
         include_dashboard=False,
         log_to_driver=False,
-        logging_level="error",
+        logging_level=logging.ERROR,
         configure_logging=False,
     )
     try:
@@ -65,13 +67,13 @@ def measure(games: int, plies: int) -> dict[str, Any]:
     """Create `games` actors, play `plies` moves in each, all games side by side."""
     scripts = [script.moves[:plies] for script in standard() if len(script.moves) >= plies]
     began = perf_counter()
-    kind = ray.remote(num_cpus=0)(Game)
+    kind: Any = ray.remote(num_cpus=0)(Game)
     actors = [kind.remote() for _ in range(games)]
     pids: list[int] = ray.get([actor.pid.remote() for actor in actors])
     created = perf_counter() - began
-    # Everything below this process is the system; the process itself only calls.
+    # Everything below this process is the system; the process itself only calls, like a client.
     everything = Parts(Shards(), [os.getpid()])
-    before, began = everything.sample(), perf_counter()
+    before, began, own = everything.sample(), perf_counter(), process_time()
     for ply in range(plies):
         ray.get(
             [
@@ -80,7 +82,8 @@ def measure(games: int, plies: int) -> dict[str, Any]:
             ]
         )
     seconds = perf_counter() - began
-    cpu = sum(everything.sample().cpu.values()) - sum(before.cpu.values())
+    own = process_time() - own
+    cpu = sum(everything.sample().cpu.values()) - sum(before.cpu.values()) - own
     moves = games * plies
     return {
         "games": games,
