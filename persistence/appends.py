@@ -24,6 +24,7 @@ from persistence.wire import Wire
 _log = logging.getLogger(__name__)
 _MOST_RECORDS = 5_000
 _MOST_BYTES = 8 << 20
+_LARGEST = 256 << 20
 _PAUSES_S = (0.05, 0.1, 0.2, 0.4, 0.8, 1.0)
 STUCK_S = 10.0
 """A statement without an answer for so long counts as of unknown outcome."""
@@ -343,7 +344,7 @@ def encode(
 
     Raises:
         ValueError: If there are none, or Postgres can't hold one (a NUL in the game's id, a seq
-            beyond 31 bits).
+            beyond 31 bits, more than 256 MiB).
     """
     if not records:
         raise ValueError("nothing to append")
@@ -353,6 +354,9 @@ def encode(
         raise ValueError("a game's id holds a NUL")
     if min(seqs) < 0 or max(seqs) >= 1 << 31:
         raise ValueError("a seq is beyond 31 bits")
+    stored = arrays.byteas(values)
+    if len(stored) > _LARGEST:
+        raise ValueError(f"{len(stored)} bytes are too many for one append")
     return Entry(
         partition,
         epoch,
@@ -360,7 +364,7 @@ def encode(
         encoded,
         arrays.int4s(seqs),
         arrays.byteas(keys),
-        arrays.byteas(values),
+        stored,
         future,
     )
 

@@ -7,8 +7,10 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from queue import SimpleQueue
 
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
@@ -22,10 +24,9 @@ def spawn(
     death: signal.Signals = signal.SIGINT,
     environment: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start `command` in a session of its own; it gets `death` when the calling thread ends.
+    """Start `command` in a session of its own; it gets `death` when this process ends.
 
-    Its output goes to the file `log`. Call it from a thread that lives as long as the child should
-    (the main thread): the kernel watches the thread, not the process.
+    Its output goes to the file `log`.
     """
     parent = os.getpid()
 
@@ -35,17 +36,33 @@ def spawn(
         if os.getppid() != parent:
             os._exit(1)
 
-    with log.open("ab") as output:
-        return subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            user=user,
-            start_new_session=True,
-            preexec_fn=prepare,  # noqa: PLW1509  (nothing in it takes a lock)
-            env=environment,
-        )
+    def keep() -> None:
+        try:
+            with log.open("ab") as output:
+                process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    user=user,
+                    start_new_session=True,
+                    preexec_fn=prepare,  # noqa: PLW1509  (nothing in it takes a lock)
+                    env=environment,
+                )
+        except OSError as error:
+            started.put(error)
+            return
+        started.put(process)
+        process.wait()
+
+    # The kernel sends `death` when the thread ends that started the child, not the process, so
+    # that gets a thread of its own for as long as the child lives, whoever calls.
+    started: SimpleQueue[subprocess.Popen[bytes] | OSError] = SimpleQueue()
+    threading.Thread(target=keep, name=f"keeper of {command[0]}", daemon=True).start()
+    process = started.get()
+    if isinstance(process, OSError):
+        raise process
+    return process
 
 
 def free_port(host: str = "127.0.0.1") -> int:

@@ -70,7 +70,7 @@ class PortTaken(PostgresError):  # noqa: N818  (ditto)
 
 
 class LocalPostgres:
-    """One server on one folder. Start it from the main thread (see `children.spawn`)."""
+    """One server on one folder."""
 
     def __init__(self, folder: Path) -> None:
         """Keep everything under `folder`, which is made if it's missing."""

@@ -9,15 +9,19 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from conformance_log import LogConformance, read, records
-from persistence import postgres_log
+from conformance_log import LogConformance, own, read, records
+from interleaving import LOCK_ROW, STEPS, Stage, keeps_its_promise, until
+from pg_proxy import Proxy
+
+from persistence.appends import APPEND
 from persistence.installation import Installation, install
 from persistence.local.postgres import LocalPostgres
-from persistence.log import Fenced
+from persistence.log import Record
 from persistence.postgres import PostgresStores
+from persistence.postgres_log import Gap
 
 
-async def assigner(stores):
+def assigner(stores):
     async def assign(partition: int, owner: str) -> int:
         current = (await stores.assignments.read())[partition]
         return (await stores.assignments.assign(partition, owner, current.epoch)).epoch
@@ -28,210 +32,250 @@ async def assigner(stores):
 @pytest.fixture
 async def logs(dsn):
     one, other = PostgresStores(dsn), PostgresStores(dsn)
-    yield await assigner(one), one.log, other.log
+    yield assigner(one), one.log, other.log
     await one.close()
     await other.close()
+
+
+@pytest.fixture
+async def crashing():
+    with tempfile.TemporaryDirectory(prefix="gameshard-pg-", ignore_cleanup_errors=True) as folder:
+        os.chmod(folder, 0o755)  # noqa: PTH101  (Path.chmod is taken for blocking here)
+        server = LocalPostgres(Path(folder))
+        await asyncio.to_thread(server.start)
+        install(server.dsn, Installation("test", 4))
+        stores = PostgresStores(server.dsn)
+
+        async def crash() -> None:
+            os.kill(server.pid, signal.SIGKILL)
+            await until(lambda: not server.running)
+            await asyncio.to_thread(server.start)
+
+        yield assigner(stores), stores.log, crash
+        await stores.close()
+        await asyncio.to_thread(server.stop)
 
 
 class TestConformance(LogConformance):
     """PostgresLog keeps what any log must keep."""
 
 
-async def until(condition) -> None:
-    async with asyncio.timeout(20):
-        while not condition():
-            await asyncio.sleep(0.005)
-
-
-def waiting(connection: psycopg.Connection) -> int:
-    """How many other sessions of this database wait for a lock."""
-    row = connection.execute(
-        "SELECT count(*) FROM pg_stat_activity"
-        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    ).fetchone()
-    return row[0]
-
-
-class Step:
-    """Where a take-over comes in between."""
-
-    BEFORE_SENDING, WHILE_BLOCKED, AFTER_UPDATE, AFTER_COMMIT = range(4)
-
-
-async def interleave(dsn: str, step: int) -> tuple[bool, int, int]:
-    """Run an append against a take-over that comes at `step`.
-
-    Returns whether the append was acknowledged, the claim's head, and how many records there are.
-    """
-    one, other = PostgresStores(dsn), PostgresStores(dsn)
-    assign = await assigner(other)
-    epoch = await assign(0, "a")
-    await one.log.claim(0, epoch, "a")
-    await one.log.append(0, epoch, records("g", 1, 1))
-
-    async def take_over() -> int:
-        new = await assign(0, "b")
-        return (await other.log.claim(0, new, "b")).head
-
-    with psycopg.connect(dsn) as blocker, psycopg.connect(dsn, autocommit=True) as watcher:
-        if step == Step.BEFORE_SENDING:
-            head = await take_over()
-            append = one.log.append(0, epoch, records("g", 2, 1))
-        elif step == Step.WHILE_BLOCKED:
-            # Both wait for the row; the take-over was first in the queue.
-            blocker.execute("SELECT 1 FROM partitions WHERE id = 0 FOR UPDATE")
-            taking = asyncio.create_task(take_over())
-            await until(lambda: waiting(watcher) == 1)
-            append = one.log.append(0, epoch, records("g", 2, 1))
-            await until(lambda: waiting(watcher) == 2)
-            blocker.rollback()
-            head = await taking
-        elif step == Step.AFTER_UPDATE:
-            # The append has the row's lock and stops within its insert.
-            blocker.execute("LOCK TABLE events IN SHARE MODE")
-            append = one.log.append(0, epoch, records("g", 2, 1))
-            await until(lambda: waiting(watcher) == 1)
-            taking = asyncio.create_task(take_over())
-            await until(lambda: waiting(watcher) == 2)
-            blocker.rollback()
-            head = await taking
-        else:
-            append = one.log.append(0, epoch, records("g", 2, 1))
-            await append
-            head = await take_over()
-        try:
-            await append
-            acknowledged = True
-        except Fenced:
-            acknowledged = False
-        count = watcher.execute("SELECT count(*) FROM events WHERE partition = 0").fetchone()[0]
-    await one.close()
-    await other.close()
-    return acknowledged, head, count
-
-
-STEPS = [Step.BEFORE_SENDING, Step.WHILE_BLOCKED, Step.AFTER_UPDATE, Step.AFTER_COMMIT]
-
-
-def keeps_the_promise(acknowledged: bool, head: int, count: int) -> bool:
-    """An append is below the claim's head, or it's refused and not there."""
-    return count == head and acknowledged == (head == 2)
+@pytest.fixture
+async def stage(dsn):
+    async with Proxy(dsn) as proxy:
+        stage = await Stage(dsn, proxy).begin()
+        yield stage
+        await stage.close()
 
 
 @pytest.mark.parametrize("step", STEPS)
-async def test_an_append_is_below_the_claims_head_or_never_there(dsn, step):
+async def test_an_append_is_below_the_claims_head_or_never_there(stage, step):
     """Whenever a take-over comes, the claim has seen the append or the append fails."""
-    assert keeps_the_promise(*await interleave(dsn, step))
+    assert await keeps_its_promise(stage, step)
 
 
+async def test_an_open_append_holds_the_lock_of_its_row(stage):
+    """The steps within an append do stop where the row is updated and not yet committed."""
+    for game in ("stop in insert", "stop at commit"):
+        stage.blocker.execute("SELECT pg_advisory_xact_lock(7)")
+        append = stage.append(game)
+        await until(lambda: stage.waiting() == 1)
+        assert stage.row_is_locked()
+        stage.blocker.rollback()
+        await append
+        assert not stage.row_is_locked()
+
+
+HELD = r"UPDATE partitions p\n.*?(?=FROM unnest).*?RETURNING p\.id, p\.head - a\.n AS first"
 MUTANTS = {
-    "no epoch": (rb"AND p\.epoch = a\.epoch AND p\.version = a\.version", b""),
-    "no lock": (rb"UPDATE partitions p\s+SET .*?RETURNING p\.id, p\.head - a\.n AS first",
-        b"SELECT p.id, p.head AS first FROM partitions p JOIN asked a ON p.id = a.id"
-        b" WHERE p.epoch = a.epoch AND p.version = a.version AND $11 > 0"),
+    "no epoch": (r" AND p\.epoch = a\.epoch AND p\.version = a\.version", ""),
+    "no lock": (
+        HELD,
+        (
+            "SELECT p.id, p.head AS first FROM partitions p"
+            " JOIN unnest($1, $2, $3, $4) AS a (id, epoch, version, n)"
+            " ON p.id = a.id AND p.epoch = a.epoch AND p.version = a.version), moved AS ("
+            "UPDATE partitions p SET head = p.head + a.n"
+            " FROM unnest($1, $4) AS a (id, n) WHERE p.id = a.id"
+        ),
+    ),
 }
 
 
 @pytest.mark.parametrize("mutant", MUTANTS)
-async def test_the_check_above_catches_a_log_without_its_fence(dsn, mutant, monkeypatch):
-    """Without the condition, or without the row's lock, some interleaving breaks the promise."""
-    pattern, instead = MUTANTS[mutant]
-    broken, changes = re.subn(pattern, instead, postgres_log.APPEND, flags=re.DOTALL)
+async def test_the_check_above_catches_a_log_without_its_fence(empty_dsn, mutant):
+    """Without the condition, or with a condition but not under the lock, a step breaks the promise."""
+    broken, changes = re.subn(*MUTANTS[mutant], APPEND, flags=re.DOTALL)
     assert changes == 1
-    monkeypatch.setattr(postgres_log, "APPEND", broken)
-    kept = []
-    for step in STEPS:
-        with psycopg.connect(dsn) as connection:
-            connection.execute("DELETE FROM events")
-            connection.execute("UPDATE partitions SET head = 0")
-        try:
-            kept.append(keeps_the_promise(*await interleave(dsn, step)))
-        except TimeoutError:
-            kept.append(False)  # it doesn't even wait where it must
-    assert not all(kept)
+    kept = {}
+    for step in STEPS[:6]:
+        with psycopg.connect(empty_dsn, autocommit=True) as connection:
+            connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+        install(empty_dsn, Installation("test", 4))
+        async with Proxy(empty_dsn) as proxy:
+            stage = await Stage(empty_dsn, proxy, broken).begin()
+            kept[step.__name__] = await keeps_its_promise(stage, step)
+            await stage.close()
+    assert kept["after_the_commit"]
+    assert not all(kept.values())
 
 
-async def test_a_cut_connection_leaves_an_append_in_doubt_until_it_is_settled(dsn):
-    """Cut at every step of an append, it's acknowledged exactly once in the end."""
-    stores = PostgresStores(dsn)
-    assign = await assigner(stores)
-    epoch = await assign(0, "a")
-    await stores.log.claim(0, epoch, "a")
-    await stores.log.append(0, epoch, records("g", 1, 1))
-    kill = (
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
-        " AND pid <> pg_backend_pid() AND query LIKE '%%INSERT INTO events%%'"
-    )
-    with psycopg.connect(dsn) as blocker, psycopg.connect(dsn, autocommit=True) as watcher:
-        for seq, lock in enumerate(
-            ("SELECT 1 FROM partitions WHERE id = 0 FOR UPDATE", "LOCK TABLE events IN SHARE MODE"),
-            start=2,
-        ):
-            blocker.execute(lock)
-            append = stores.log.append(0, epoch, records("g", seq, 1))
-            await until(lambda: waiting(watcher) >= 1)
-            watcher.execute(kill)
-            blocker.rollback()
-            assert await append == seq - 1
-        watcher.execute(kill)  # while idle: the next append finds the connection dead
-        assert await stores.log.append(0, epoch, records("g", 4, 1)) == 3
-    assert await read(stores.log, 0, 0, 9) == records("g", 1, 4)
-    await stores.close()
+async def arrive_late(stage) -> None:
+    """Let a statement reach the server after its owner has settled it and sent it again."""
+    stage.proxy.hold()
+    append = stage.append()
+    await until(lambda: any(link.held for link in stage.proxy.links))
+    late = [link for link in stage.proxy.links if link.held]
+    stage.proxy.cut()
+    assert await append == 1
+    for link in late:
+        heard = link.heard
+        link.release()
+        await until(lambda link=link, heard=heard: link.heard > heard)
+    await until(lambda: stage.running() == 0)
 
 
-async def test_a_statement_that_still_travels_after_its_settlement_changes_nothing(dsn):
+async def test_a_statement_that_arrives_after_its_settlement_changes_nothing(stage):
     """Raising the version shuts out the old statement: what was sent again is there once."""
-    stores = PostgresStores(dsn)
-    assign = await assigner(stores)
-    epoch = await assign(0, "a")
-    await stores.log.claim(0, epoch, "a")
-    late = stores.log._parameters([postgres_log._Append(0, epoch, records("g", 1, 2), None)])
-    stores.log._owned[0].version -= 0
-    append = stores.log.append(0, epoch, records("g", 1, 2))
-    stores.log._settle()  # before anything was sent: outcome unknown
-    assert await append == 0
-    connection = postgres_log._open(dsn)
-    connection.nonblocking = 0
-    result = connection.exec_prepared(b"append", late, postgres_log._BINARY, 1)
-    assert result.ntuples == 0
-    connection.finish()
-    assert await read(stores.log, 0, 0, 9) == records("g", 1, 2)
-    await stores.close()
+    await arrive_late(stage)
+    assert await read(stage.log, 0) == records("g", 1, 2)
 
 
-async def test_a_killed_server_loses_no_acknowledged_append():
-    """kill -9 of Postgres under load and a restart: every acknowledgement stands, exactly once."""
-    with tempfile.TemporaryDirectory(prefix="gameshard-pg-", ignore_cleanup_errors=True) as folder:
-        Path(folder).chmod(0o755)
-        server = LocalPostgres(Path(folder))
-        server.start()
-        port = server.port
-        install(server.dsn, Installation("test", 4))
-        stores = PostgresStores(server.dsn)
-        assign = await assigner(stores)
-        epochs = [await assign(p, "a") for p in range(4)]
-        for p in range(4):
-            await stores.log.claim(p, epochs[p], "a")
-        acknowledged: dict[int, int] = dict.fromkeys(range(4), 0)
-        enough = asyncio.Event()
+async def test_without_the_version_a_late_statement_is_there_twice(dsn):
+    """The test above catches a log that doesn't compare versions."""
+    async with Proxy(dsn) as proxy:
+        broken = APPEND.replace(" AND p.version = a.version", "")
+        assert broken != APPEND
+        stage = await Stage(dsn, proxy, broken).begin()
+        await arrive_late(stage)
+        assert len(await read(stage.log, 0)) == 3
+        await stage.close()
 
-        async def write(p: int) -> None:
-            for seq in range(1, 2501):
-                assert await stores.log.append(p, epochs[p], records(f"g{p}", seq, 1)) == seq - 1
-                acknowledged[p] = seq
-                if seq == 700:
-                    enough.set()
 
-        writing = [asyncio.create_task(write(p)) for p in range(4)]
-        await enough.wait()
-        os.kill(server.pid, signal.SIGKILL)
-        server._process.wait()
-        server.start(port=port)
-        async with asyncio.timeout(60):
-            await asyncio.gather(*writing)
-        for p in range(4):
-            assert await read(stores.log, p, 0, 9999) == [
-                record for seq in range(1, 2501) for record in records(f"g{p}", seq, 1)
-            ]
-        await stores.close()
-        server.stop()
+TERMINATE = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+    " AND pid <> pg_backend_pid() AND query LIKE '%INSERT INTO events%'"
+)
+
+
+async def lose_the_answer(stage, seq):
+    stage.proxy.mute()
+    append = stage.log.append(0, stage.epoch, records("g", seq, 1))
+    await until(lambda: stage.present() == seq)
+    stage.proxy.cut()
+    return append
+
+
+async def lose_the_question(stage, seq):
+    stage.proxy.hold()
+    append = stage.log.append(0, stage.epoch, records("g", seq, 1))
+    await until(lambda: any(link.held for link in stage.proxy.links))
+    stage.proxy.cut()
+    return append
+
+
+async def be_terminated_while_waiting(stage, seq):
+    stage.blocker.execute(LOCK_ROW)
+    append = stage.log.append(0, stage.epoch, records("g", seq, 1))
+    await until(lambda: stage.waiting() >= 1)
+    stage.watcher.execute(TERMINATE)
+    await until(lambda: stage.log.doubt_since is not None)
+    assert not stage.log.healthy
+    stage.blocker.rollback()
+    return append
+
+
+async def be_terminated_while_idle(stage, seq):
+    stage.watcher.execute(TERMINATE)
+    return stage.log.append(0, stage.epoch, records("g", seq, 1))
+
+
+async def be_cut_while_waiting(stage, seq):
+    stage.blocker.execute(LOCK_ROW)
+    append = stage.log.append(0, stage.epoch, records("g", seq, 1))
+    await until(lambda: stage.waiting() >= 1)
+    stage.proxy.cut()
+    await until(lambda: stage.waiting() == 2)  # the old statement and its settlement
+    stage.blocker.rollback()
+    return append
+
+
+async def test_an_append_in_doubt_is_settled_as_acknowledged_exactly_once(stage):
+    """Lost at any step, it's acknowledged in the end and there once; health tells meanwhile."""
+    ways = [lose_the_answer, lose_the_question, be_terminated_while_waiting,
+        be_terminated_while_idle, be_cut_while_waiting]  # fmt: skip
+    for seq, way in enumerate(ways, start=2):
+        append = await way(stage, seq)
+        assert await append == seq - 1
+        await until(lambda: stage.log.healthy)
+    assert await read(stage.log, 0) == records("g", 1, len(ways) + 1)
+
+
+async def test_an_append_that_its_asker_gave_up_still_counts(stage):
+    """A cancelled future changes nothing for the log: the next append comes after it, in doubt too."""
+    stage.blocker.execute(LOCK_ROW)
+    stage.append().cancel()
+    await until(lambda: stage.waiting() == 1)
+    append = stage.log.append(0, stage.epoch, records("g", 3, 1))
+    stage.proxy.cut()
+    await until(lambda: stage.waiting() == 2)
+    stage.blocker.rollback()
+    assert await append == 2
+    assert await read(stage.log, 0) == records("g", 1, 3)
+
+
+async def test_an_owner_again_is_not_harmed_by_its_older_epochs_doubt(stage):
+    """An append in doubt under an older epoch is refused without losing what was claimed since."""
+    stage.proxy.hold()
+    append = stage.append()
+    await until(lambda: any(link.held for link in stage.proxy.links))
+    stage.proxy.away = True
+    stage.proxy.cut()
+    await until(lambda: not stage.log.healthy)
+    stage.proxy.away = False
+    epoch = await stage.assign("a")
+    claim = await stage.log.claim(0, epoch, "a")
+    assert isinstance((await asyncio.gather(append, return_exceptions=True))[0], Exception)
+    assert await stage.log.append(0, epoch, records("g", 2, 1)) == claim.head == 1
+
+
+async def test_a_record_that_cannot_be_stored_is_refused_at_once(logs):
+    """What Postgres could never take fails before it's queued, so nothing waits behind it."""
+    assign, log, _ = logs
+    [epoch] = await own(assign, log, "a", 1)
+    for wrong in (
+        [],
+        [Record("a\0b", 1, b"")],
+        [Record("a", 1 << 31, b"")],
+        [Record("\ud800", 1, b"")],
+    ):
+        with pytest.raises(ValueError, match=r"nothing|NUL|bits|surrogates"):
+            log.append(0, epoch, wrong)
+    assert await log.append(0, epoch, records("g", 1, 1)) == 0
+
+
+async def test_retention_deletes_only_what_no_replay_needs(logs, dsn):
+    """Records below the checkpoint and older than asked go; reading them is an error by name."""
+    assign, log, _ = logs
+    [epoch] = await own(assign, log, "a", 1)
+    await log.append(0, epoch, records("g", 1, 8))
+    await log.checkpoint(0, epoch, 5)
+    assert await log.trim(0) == 0
+    assert await log.trim(1 << 60) == 5
+    assert await read(log, 0, 5) == records("g", 6, 3)
+    with pytest.raises(Gap) as raised:
+        await read(log, 0, 3)
+    assert raised.value.offset == 3
+
+
+async def test_nothing_is_left_when_it_is_closed_in_doubt(stage):
+    """Closing amid an outage ends the repair and fails what waits."""
+    stage.blocker.execute(LOCK_ROW)
+    append = stage.append()
+    await until(lambda: stage.waiting() == 1)
+    stage.proxy.away = True
+    stage.proxy.cut()
+    await until(lambda: not stage.log.healthy)
+    await stage.log.close()
+    assert type((await asyncio.gather(append, return_exceptions=True))[0]).__name__ == "Unavailable"
+    assert [t for t in asyncio.all_tasks() if "repair" in repr(t)] == []

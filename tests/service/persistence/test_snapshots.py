@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+
 from persistence.installation import Installation, Mismatch, install
 from persistence.local.postgres import LocalPostgres, PostgresError
 from persistence.log import Unavailable
@@ -18,8 +19,15 @@ from persistence.snapshots import Snapshot
 
 def snapshot(game="g", base=0, seq=5, **other) -> Snapshot:
     fields = {
-        "partition": 1, "kind": "nim", "state": b"s%d" % seq, "chunk": b"c%d" % seq,
-        "status": "started", "moves": seq, "deadline": 1000, "seats": ["ann", None], "taken_at": 7,
+        "partition": 1,
+        "kind": "nim",
+        "state": b"s%d" % seq,
+        "chunk": b"c%d" % seq,
+        "status": "started",
+        "moves": seq,
+        "deadline": 1000,
+        "seats": ["ann", None],
+        "taken_at": 7,
     }
     return Snapshot(game=game, base=base, seq=seq, **{**fields, **other})
 
@@ -68,13 +76,18 @@ async def test_deadlines_are_those_of_the_partition(stores):
 async def test_ended_games_are_listed_by_player_newest_first(stores):
     """The archive pages backwards through a player's ended games."""
     ended = [
-        snapshot(f"g{i}", seq=i + 1, status="ended", deadline=None, seats=["ann", "bob"], taken_at=i)
+        snapshot(
+            f"g{i}", seq=i + 1, status="ended", deadline=None, seats=["ann", "bob"], taken_at=i
+        )
         for i in range(5)
     ]
     await stores.snapshots.save([*ended, snapshot("live")])
     page = await stores.snapshots.played("ann", 4, 2)
     assert [p.game for p in page] == ["g3", "g2"]
-    assert [p.game for p in await stores.snapshots.played("bob", page[-1].ended_at, 9)] == ["g1", "g0"]
+    assert [p.game for p in await stores.snapshots.played("bob", page[-1].ended_at, 9)] == [
+        "g1",
+        "g0",
+    ]
     assert await stores.snapshots.played("eve", 99, 9) == []
 
 

@@ -1,3 +1,6 @@
+-- PLAIN refuses a value beyond 8 KB, and whatever waits behind it would wait for ever.
+ALTER TABLE events ALTER COLUMN value SET STORAGE EXTERNAL;
+
 -- When a game ended, for good: it may be saved again after its end, and stays one line in the list.
 ALTER TABLE games ADD COLUMN ended_at int8;
 UPDATE games SET ended_at = taken_at WHERE status = 'ended';

@@ -1,0 +1,13 @@
+"""The log's own tests run on both event loops: shards run on uvloop, tools on asyncio's."""
+
+import asyncio
+
+import uvloop
+
+
+def pytest_asyncio_loop_factories(config, item):
+    """Give a test its loops."""
+    loops = {"asyncio": asyncio.new_event_loop}
+    if item.path.name == "test_postgres_log.py":
+        loops["uvloop"] = uvloop.new_event_loop
+    return loops
