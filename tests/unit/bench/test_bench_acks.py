@@ -30,6 +30,7 @@ def test_more_than_was_acknowledged_is_no_fault() -> None:
         pytest.param(FACTS[:4], MOVES, "lost", id="lost from the log only"),
         pytest.param(FACTS, MOVES[:2], "lost", id="lost from the game only"),
         pytest.param([*FACTS[:3], *FACTS[4:]], MOVES, "lost", id="a gap in the log"),
+        pytest.param([FACTS[0], *FACTS[2:]], MOVES, "lost", id="a gap before the moves"),
         pytest.param([], [], "lost", id="the whole game"),
         pytest.param(
             [*FACTS[:4], Fact(5, 2, "b1c3"), Fact(6)], MOVES, "differing", id="other in the log"

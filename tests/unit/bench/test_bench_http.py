@@ -119,7 +119,20 @@ async def test_a_dead_server_answers_all_who_wait() -> None:
     pool = Pool(gone, limit=2)
     answers = await asyncio.gather(*(pool.fetch(request(gone, "GET", "/"), 5) for _ in range(9)))
     assert {each.status for each in answers} == {UNANSWERED}
+    assert not [each for each in answers if b"no answer in" in each.body]
     pool.close()
+
+
+async def test_an_answer_is_given_once() -> None:
+    """A connection that breaks after its answer does not answer a second time."""
+    answers: list[Answer] = []
+    async with serving(lambda *_: answer(200, Connection="close")) as server:
+        pool = Pool(server)
+        pool.send(request(server, "GET", "/"), answers.append)
+        await pool.call("GET", "/")
+        await pool.call("GET", "/")
+        pool.close()
+    assert [each.status for each in answers] == [200]
 
 
 @pytest.mark.parametrize("url", ["localhost:8000", "ftp://x", "http://"])

@@ -187,9 +187,16 @@ async def test_a_lost_socket_resumes_and_repeats(setting: Setting) -> None:
     assert setting.house.tally.counts["reconnects"] == 1
 
 
-async def test_an_answered_move_is_not_repeated(setting: Setting) -> None:
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"type": "accepted", "id": "m0", "seq": 3},
+        {"type": "MovePlayed", "seq": 3, "ply": 0, "uci": "f2f3"},
+    ],
+)
+async def test_an_answered_move_is_not_repeated(setting: Setting, answer: dict[str, Any]) -> None:
     """What has its event, or its acceptance, stays sent once."""
-    setting.tell(0, type="accepted", id="m0", seq=3)
+    setting.tell(0, **answer)
     setting.table.on_lost(0)
     setting.table.on_back(0)
     assert [frame["type"] for frame in setting.seats[0].frames] == [
