@@ -21,6 +21,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -235,7 +236,7 @@ class Crew:
             try:
                 message = link.recv()
             except (EOFError, OSError) as error:
-                raise CrewError("a load generator died") from error
+                raise CrewError(f"a load generator died: {error!r}") from error
             if isinstance(message, Failed):
                 raise CrewError(message.text)
             if isinstance(message, Finished):
@@ -257,12 +258,12 @@ def _worker(link: Connection, make: Callable[[], Load], niceness: int) -> None:
 
 
 async def _work(link: Connection, make: Callable[[], Load]) -> None:
-    orders: asyncio.Queue[Go] = asyncio.Queue()
-    asyncio.get_running_loop().add_reader(link.fileno(), _hear, link, orders)
+    ordered: asyncio.Future[Go] = asyncio.get_running_loop().create_future()
+    threading.Thread(target=_hear, args=(link, ordered), daemon=True).start()
     load = make()
     await load.prepare()
     link.send(Ready())
-    go = await orders.get()
+    go = await ordered
     await asyncio.sleep(max(0.0, go.start - perf_counter()))
     load.begin(go.start, go.start + sum(phase.seconds for phase in go.phases))
     end = go.start
@@ -294,8 +295,14 @@ async def _count(link: Connection, load: Load, end: float, *, last: bool) -> Non
         draining.result()
 
 
-def _hear(link: Connection, orders: asyncio.Queue[Go]) -> None:
+def _hear(link: Connection, ordered: asyncio.Future[Go]) -> None:
+    """Wait for the order to go, then for the parent's end.
+
+    A thread, because a loop's reader makes the pipe non-blocking, and then a long message is cut.
+    """
     try:
-        orders.put_nowait(link.recv())
+        order: Go = link.recv()
+        ordered.get_loop().call_soon_threadsafe(ordered.set_result, order)
+        link.recv()
     except EOFError:
         os._exit(1)  # the parent is gone

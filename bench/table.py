@@ -23,6 +23,7 @@ from bench.users import User
 LATER = frozenset({"unavailable", "rate_limited", "overloaded"})
 """Rejections that say "not now": the same command is sent again under its own id."""
 _RETRY_SECONDS = 0.2
+_REFUSED_SECONDS = 0.5
 _RESEND_SECONDS = 5.0
 _ENDING_SECONDS = 20.0
 
@@ -127,8 +128,11 @@ class Table:
         except UnansweredError as error:
             house.tally.errors["game not made"] += 1
             house.tally.counts[f"not made: {str(error)[:120]}"] += 1
+            self._report("", None, "")
+            # Whatever the server refused, it won't like the next one better right now.
+            await asyncio.sleep(_REFUSED_SECONDS)
             self._task = None
-            asyncio.get_running_loop().call_later(1.0, self._over, None, "")
+            self._go_on()
             return
         self.game = game.id
         self.seqs = [game.seq, game.seq]
@@ -301,9 +305,15 @@ class Table:
         if game:
             for seat in self._seats:
                 seat.send(f'{{"type":"unsubscribe","game":"{game}"}}')
+        self._report(game, winner, ending)
+        self._go_on()
+
+    def _report(self, game: str, winner: str | None, ending: str) -> None:
         if self._script is not None:
             white, black = (seat.user for seat in self._seats)
             self._house.over(Ended(self._script, game, winner, ending, (white, black)))
+
+    def _go_on(self) -> None:
         if not self._house.halted or self._due:
             self.open()
 

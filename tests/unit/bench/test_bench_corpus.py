@@ -56,9 +56,10 @@ def test_a_load_has_games_of_a_usual_length() -> None:
 
 @pytest.mark.parametrize("file", sorted(FILES))
 def test_every_game_is_legal_and_ends_as_its_header_says(file: str) -> None:
-    """python-chess replays each game, and agrees with its Ending and Result, or allows them."""
+    """python-chess replays each game from a valid position, and agrees with its Ending and Result, or allows them."""
     for game in raw(file):
         where, board = game.headers["Round"], game.board()
+        assert board.is_valid(), where
         for move in game.mainline_moves():
             assert outcome_of(board) is None, f"{where} goes on after its end"
             assert board.is_legal(move), where

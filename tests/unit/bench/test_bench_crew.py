@@ -14,6 +14,8 @@ from bench.crew import Crew, CrewError, Phase
 from bench.parts import GENERATOR, Parts, Shards, describe, used
 from bench.tally import Tally
 
+LONG = "x" * 5_000_000  # far longer than a pipe's buffer
+
 
 @dataclass(frozen=True)
 class Job:
@@ -47,7 +49,7 @@ class Counting:
         self.tally.counts["drained"] += 1
 
     async def finish(self) -> Any:
-        return self._phases
+        return [*self._phases, LONG]
 
     def _check(self, step: str) -> None:
         if step == self._fail:
@@ -61,7 +63,7 @@ def test_phases_are_counted_apart_and_together() -> None:
         crew.prepare()
         phases = [Phase("one", 0.05), Phase("two", 0.05)]
         one, two = crew.run(phases, lambda *_: None, boundaries.append)
-        assert crew.finish() == [["one", "two"]] * 2
+        assert crew.finish() == [["one", "two", LONG]] * 2
     assert dict(one.tally.counts) == {"one": 2}
     assert dict(two.tally.counts) == {"two": 2, "drained": 2}
     assert boundaries == ["one", "two", ""]
