@@ -40,7 +40,7 @@ def install(dsn: str, wanted: Installation) -> None:
         Mismatch: If the data was made with other settings.
         psycopg.OperationalError: If the database can't be reached.
     """
-    with psycopg.connect(dsn, row_factory=tuple_row) as connection:
+    with psycopg.connect(dsn, row_factory=tuple_row, connect_timeout=10) as connection:
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
         _migrate(connection)
         row = connection.execute(
@@ -71,10 +71,15 @@ def _migrate(connection: psycopg.Connection[Any]) -> None:
     )
     done = {name for (name,) in connection.execute("SELECT name FROM migrations")}
     folder = files("persistence") / "migrations"
-    for script in sorted(folder.iterdir(), key=lambda script: script.name):
-        if script.name.endswith(".sql") and script.name not in done:
-            connection.execute(script.read_bytes())
-            connection.execute("INSERT INTO migrations (name) VALUES (%s)", (script.name,))
+    scripts = {script.name: script for script in folder.iterdir() if script.name.endswith(".sql")}
+    if unknown := done - scripts.keys():
+        raise Mismatch(
+            f"The data was used by a newer gameshard ({', '.join(sorted(unknown))} is not known"
+            " here). Start that version, or another data directory."
+        )
+    for name in sorted(scripts.keys() - done):
+        connection.execute(scripts[name].read_bytes())
+        connection.execute("INSERT INTO migrations (name) VALUES (%s)", (name,))
 
 
 def _compare(row: tuple[Any, ...], wanted: Installation) -> None:

@@ -17,6 +17,7 @@ from psycopg import pq
 from persistence.log import Unavailable
 
 CONNECT_S = 5.0
+_LOOK_S = 0.2
 _NAME = b"statement"
 _SETTINGS = "SET plan_cache_mode = force_generic_plan; SET jit = off; SET synchronous_commit = on"
 
@@ -40,6 +41,16 @@ class Wire:
         self._socket = os.dup(self._libpq.socket)
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._socket, self._readable)
+        self._tick = self._loop.call_later(_LOOK_S, self._look)
+
+    def _look(self) -> None:
+        """Look at the socket unasked.
+
+        When a socket is reset (POLLERR), libuv stops watching it: uvloop calls once, and what
+        that call leaves unread, such as the end behind the server's parting words, is never told.
+        """
+        self._tick = self._loop.call_later(_LOOK_S, self._look)
+        self._readable()
 
     @classmethod
     async def open(cls, dsn: str, statement: str, types: str) -> Wire:
@@ -120,6 +131,7 @@ class Wire:
         if self._closed:
             return
         self._closed = True
+        self._tick.cancel()
         self._loop.remove_reader(self._socket)
         if self._writing:
             self._loop.remove_writer(self._socket)

@@ -1,11 +1,14 @@
 """One real Postgres for the whole run of the tests; a database of its own for each that asks."""
 
+import os
+import signal
 import tempfile
 from pathlib import Path
 from uuid import uuid4
 
 import psycopg
 import pytest
+
 from persistence.installation import Installation, install
 from persistence.local.postgres import LocalPostgres
 
@@ -18,6 +21,7 @@ def postgres():
         server = LocalPostgres(Path(folder))
         server.start()
         yield server
+        os.kill(server.pid, signal.SIGQUIT)  # no checkpoint of what is deleted anyway
         server.stop()
 
 

@@ -25,6 +25,7 @@ MAJOR = "18"
 _USER = "pgserver"
 _START_S = 60.0
 _STOP_S = 20.0
+_GRACE_S = 3.0
 _LOG_BYTES = 10 << 20
 _SOCKET_PATH = 100
 """A unix socket's path may have 107 bytes; the name of the file takes some."""
@@ -179,9 +180,9 @@ class LocalPostgres:
         Its sessions are waited for, too: after a kill -9 of the server alone they live a moment
         longer, on shared memory that Postgres refuses to start beside.
         """
-        until = time.monotonic() + _STOP_S
+        begin = time.monotonic()
         while pids := _working_in(self._data):
-            if time.monotonic() > until:
+            if time.monotonic() > begin + (_GRACE_S if self._is_serving() else _STOP_S):
                 raise AlreadyRunning(
                     f"Another Postgres (process {min(pids)}) runs on {self._data}."
                     " Stop it, or use another data directory."
@@ -190,6 +191,12 @@ class LocalPostgres:
         # Nobody is there. The number in the file may by now be another process's, which Postgres
         # would take for a living server.
         (self._data / "postmaster.pid").unlink(missing_ok=True)
+
+    def _is_serving(self) -> bool:
+        """Whether the server on the folder says that it's ready, and not that it's stopping."""
+        with contextlib.suppress(OSError):
+            return "ready" in (self._data / "postmaster.pid").read_text()
+        return False
 
     def _initialise(self, binaries: Path) -> None:
         self._secret.touch(mode=0o600)
@@ -204,7 +211,7 @@ class LocalPostgres:
         shutil.rmtree(made, ignore_errors=True)
         command = [
             str(binaries / "initdb"),
-            *("-D", str(made), "-U", "gameshard", "-E", "UTF8", "--locale=C", "--no-sync"),
+            *("-D", str(made), "-U", "gameshard", "-E", "UTF8", "--locale=C"),
             *("--auth=scram-sha-256", f"--pwfile={handed}"),
         ]
         done = subprocess.run(command, capture_output=True, check=False, user=self._user)
@@ -236,12 +243,13 @@ class LocalPostgres:
         """Stop the server and wait for its end."""
         process, self._process = self._process, None
         if process is not None and process.poll() is None:
-            process.send_signal(signal.SIGINT)  # "fast": ends sessions, writes a checkpoint
-            try:
-                process.wait(_STOP_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            # "Fast" ends sessions and writes a checkpoint; "immediate" leaves that to the next
+            # start, and a kill leaves it the orphaned sessions, too. No commit is lost by either.
+            for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
+                process.send_signal(number)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(_STOP_S)
+                    return
 
 
 def _binaries() -> Path:

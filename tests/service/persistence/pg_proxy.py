@@ -1,6 +1,8 @@
 """A TCP proxy in front of Postgres that can hold back, lose and cut what passes through it."""
 
 import asyncio
+import socket
+import struct
 from contextlib import suppress
 from typing import Self
 
@@ -93,7 +95,12 @@ class Link:
         self.held = b""
 
     def cut(self) -> None:
+        """Reset the client's connection: not even an end of the stream is sent."""
         self._severed = True
+        if self._client.is_closing():
+            return
+        raw = self._client.get_extra_info("socket")
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._client.transport.abort()
 
     async def close(self) -> None:

@@ -13,6 +13,7 @@ from conformance_log import LogConformance, own, read, records
 from interleaving import LOCK_ROW, STEPS, Stage, keeps_its_promise, until
 from pg_proxy import Proxy
 
+from persistence import appends
 from persistence.appends import APPEND
 from persistence.installation import Installation, install
 from persistence.local.postgres import LocalPostgres
@@ -38,22 +39,28 @@ async def logs(dsn):
 
 
 @pytest.fixture
-async def crashing():
+async def server():
+    """A Postgres that may be killed."""
     with tempfile.TemporaryDirectory(prefix="gameshard-pg-", ignore_cleanup_errors=True) as folder:
         os.chmod(folder, 0o755)  # noqa: PTH101  (Path.chmod is taken for blocking here)
         server = LocalPostgres(Path(folder))
         await asyncio.to_thread(server.start)
         install(server.dsn, Installation("test", 4))
-        stores = PostgresStores(server.dsn)
-
-        async def crash() -> None:
-            os.kill(server.pid, signal.SIGKILL)
-            await until(lambda: not server.running)
-            await asyncio.to_thread(server.start)
-
-        yield assigner(stores), stores.log, crash
-        await stores.close()
+        yield server
         await asyncio.to_thread(server.stop)
+
+
+@pytest.fixture
+async def crashing(server):
+    stores = PostgresStores(server.dsn)
+
+    async def crash() -> None:
+        os.kill(server.pid, signal.SIGKILL)
+        await until(lambda: not server.running)
+        await asyncio.to_thread(server.start)
+
+    yield assigner(stores), stores.log, crash
+    await stores.close()
 
 
 class TestConformance(LogConformance):
@@ -209,6 +216,29 @@ async def test_an_append_in_doubt_is_settled_as_acknowledged_exactly_once(stage)
         assert await append == seq - 1
         await until(lambda: stage.log.healthy)
     assert await read(stage.log, 0) == records("g", 1, len(ways) + 1)
+
+
+async def test_a_reset_connection_is_noticed_at_once(server, crashing, monkeypatch):
+    """Parting words and a reset in one, of which uvloop tells once and never again, are enough."""
+    monkeypatch.setattr(appends, "STUCK_S", 10_000)
+    assign, log, _ = crashing
+    [epoch] = await own(assign, log, "a", 1)
+    await log.append(0, epoch, records("g", 1, 1))
+    with psycopg.connect(server.dsn) as watcher:
+        [(pid,)] = watcher.execute(
+            "SELECT pid FROM pg_stat_activity"
+            " WHERE query LIKE '%INSERT INTO events%' AND pid <> pg_backend_pid()"
+        ).fetchall()
+    os.kill(pid, signal.SIGSTOP)
+    os.kill(server.pid, signal.SIGKILL)
+    await until(lambda: not server.running)
+    append = log.append(0, epoch, records("g", 2, 1))
+    await until(lambda: log._appends.waiting_since is not None)
+    os.kill(pid, signal.SIGCONT)  # it finds its server dead before it reads what we sent
+    await asyncio.to_thread(server.start)
+    async with asyncio.timeout(30):
+        assert await append == 1
+    assert await read(log, 0) == records("g", 1, 2)
 
 
 async def test_an_append_that_its_asker_gave_up_still_counts(stage):

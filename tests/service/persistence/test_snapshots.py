@@ -1,20 +1,11 @@
-"""Snapshots, history, the archive, names, the installation and the embedded server on real Postgres."""
+"""Snapshots, history and the archive on real Postgres."""
 
 import asyncio
-import subprocess
-import sys
-import tempfile
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
-import psycopg
 import pytest
 
-from persistence.installation import Installation, Mismatch, install
-from persistence.local.postgres import LocalPostgres, PostgresError
-from persistence.log import Unavailable
 from persistence.postgres import PostgresStores
-from persistence.snapshots import Snapshot
+from persistence.snapshots import Played, Snapshot
 
 
 def snapshot(game="g", base=0, seq=5, **other) -> Snapshot:
@@ -91,92 +82,63 @@ async def test_ended_games_are_listed_by_player_newest_first(stores):
     assert await stores.snapshots.played("eve", 99, 9) == []
 
 
-async def test_names_can_be_changed_and_erased(stores):
-    """A name is what was last said, and gone when erased."""
-    await stores.names.save({"u1": "Ann", "u2": "Bob"})
-    await stores.names.save({"u1": "Anna"})
-    assert await stores.names.load(["u1", "u2", "u3"]) == {"u1": "Anna", "u2": "Bob"}
-    await stores.names.erase("u1")
-    assert await stores.names.load(["u1"]) == {}
+async def test_an_ended_game_is_listed_once_under_its_end(stores):
+    """What happens to a game after its end (a rematch is offered) doesn't list it anew."""
+    end = {"status": "ended", "deadline": None, "seats": ["ann", "ann", None]}
+    await stores.snapshots.save([snapshot(seq=5, taken_at=1)])
+    for _ in range(2):
+        await stores.snapshots.save([snapshot(base=5, seq=9, taken_at=20, **end)])
+    await stores.snapshots.save([snapshot(base=9, seq=10, taken_at=30, **end)])
+    assert await stores.snapshots.played("ann", 99, 9) == [Played("g", "nim", 20, 9)]
 
 
-async def test_of_two_assigners_one_wins(stores):
-    """Compare-and-set gives an epoch once; the loser learns the newer one."""
-    results = await asyncio.gather(
-        *(stores.assignments.assign(0, f"s{i}", 0) for i in range(5)), return_exceptions=True
-    )
-    won = [r for r in results if not isinstance(r, Exception)]
-    assert len(won) == 1
-    assert {(e.expected, e.found) for e in results if isinstance(e, Exception)} == {(0, 1)}
-    assert (await stores.assignments.read())[0] == won[0]
+async def test_an_end_that_does_not_follow_is_not_listed(stores):
+    """The archive and the game's row are one write: both or neither."""
+    await stores.snapshots.save([snapshot(seq=5)])
+    await stores.snapshots.save([snapshot(base=4, seq=9, status="ended", deadline=None)])
+    assert await stores.snapshots.played("ann", 99, 9) == []
 
 
-def test_the_schema_is_made_once_though_many_start(empty_dsn):
-    """Concurrent starts agree, and a start with other settings is refused by name."""
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda _: install(empty_dsn, Installation("x", 4)), range(4)))
-    for other, word in (
-        (Installation("x", 8), "partitions"),
-        (Installation("y", 4), "namespace"),
-        (Installation("x", 4, "kafka"), "log"),
-    ):
-        with pytest.raises(Mismatch, match=word):
-            install(empty_dsn, other)
-    with psycopg.connect(empty_dsn) as connection:
-        assert connection.execute("SELECT count(*) FROM partitions").fetchone() == (4,)
+async def test_a_page_never_splits_games_that_ended_together(stores):
+    """Paging by the end's moment misses none, however many ended in the same millisecond."""
+    ended = [
+        snapshot(f"g{i}", status="ended", deadline=None, taken_at=moment)
+        for i, moment in enumerate([1, 2, 2, 2, 3])
+    ]
+    await stores.snapshots.save(ended)
+    page = await stores.snapshots.played("ann", 99, 2)
+    assert [p.ended_at for p in page] == [3, 2, 2, 2]
+    assert [p.game for p in await stores.snapshots.played("ann", 2, 2)] == ["g0"]
 
 
-async def test_a_database_that_is_away_is_unavailable_and_comes_back(stores, dsn):
-    """A cut connection is `Unavailable` once, and replaced by itself."""
-    await stores.names.save({"u": "x"})
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
-    with pytest.raises(Unavailable):
-        await stores.names.load(["u"])
-    assert await stores.names.load(["u"]) == {"u": "x"}
+async def test_of_two_writers_of_a_game_one_wins(stores, dsn):
+    """Concurrent saves on one base leave one of them whole, and both learn which seq it has."""
+    other = PostgresStores(dsn)
+    await stores.snapshots.save([snapshot(f"g{i}") for i in range(50)])
+    mine = [snapshot(f"g{i}", base=5, seq=7) for i in range(50)]
+    theirs = [snapshot(f"g{i}", base=5, seq=8) for i in reversed(range(50))]
+    told = await asyncio.gather(stores.snapshots.save(mine), other.snapshots.save(theirs))
+    assert told[0] == told[1]
+    for i in range(50):
+        seq = told[0][f"g{i}"]
+        assert await stores.snapshots.history(f"g{i}") == [b"c5", b"c%d" % seq]
+        assert (await stores.snapshots.load([f"g{i}"]))[f"g{i}"].state == b"s%d" % seq
+    await other.close()
 
 
-CHILD = """
-import os, signal, sys
-from pathlib import Path
-from persistence.local.postgres import LocalPostgres
-server = LocalPostgres(Path(sys.argv[1]))
-server.start()
-print(server.pid, flush=True)
-os.kill(os.getpid(), signal.SIGKILL)
-"""
+async def test_a_whole_batch_or_nothing_is_saved(stores):
+    """A batch with a row that Postgres refuses leaves no part of itself behind."""
+    with pytest.raises(Exception, match="NUL"):
+        await stores.snapshots.save([snapshot("a"), snapshot("b\0")])
+    assert await stores.snapshots.load(["a"]) == {}
+    assert await stores.snapshots.save([]) == {}
 
 
-def test_the_server_goes_with_its_parent_and_its_data_stays():
-    """After kill -9 of the parent no server is left, and the next start finds the data."""
-    with tempfile.TemporaryDirectory(prefix="gameshard-pg-", ignore_cleanup_errors=True) as folder:
-        Path(folder).chmod(0o755)
-        server = LocalPostgres(Path(folder))
-        server.start()
-        with psycopg.connect(server.dsn) as connection:
-            connection.execute("CREATE TABLE kept (n int)")
-        server.stop()
-        child = subprocess.run(
-            [sys.executable, "-c", CHILD, folder], capture_output=True, text=True, check=False
-        )
-        pid = int(child.stdout)
-        again = LocalPostgres(Path(folder))
-        again.start()  # waits for the orphan's end
-        assert not Path(f"/proc/{pid}").exists()
-        with psycopg.connect(again.dsn) as connection:
-            assert connection.execute("SELECT count(*) FROM kept").fetchone() == (0,)
-        again.stop()
-
-
-def test_data_of_another_version_is_refused_by_name(tmp_path_factory):
-    """The error says which version the data is of."""
-    with tempfile.TemporaryDirectory(prefix="gameshard-pg-") as folder:
-        Path(folder).chmod(0o755)
-        data = Path(folder) / "data"
-        data.mkdir()
-        (data / "PG_VERSION").write_text("12\n")
-        with pytest.raises(PostgresError, match="Postgres 12"):
-            LocalPostgres(Path(folder)).start()
+async def test_deadlines_come_in_batches_without_a_miss(stores):
+    """More games than a batch holds are all named, each once."""
+    await stores.snapshots.save([snapshot(f"g{i:05}", deadline=i) for i in range(5_001)])
+    batches = [batch async for batch in stores.snapshots.deadlines(1)]
+    assert len(batches) == 2
+    assert sorted(entry for batch in batches for entry in batch) == [
+        (f"g{i:05}", i) for i in range(5_001)
+    ]
