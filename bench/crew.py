@@ -34,7 +34,7 @@ import uvloop
 
 from bench.tally import Tally, total
 
-_REPORT_EVERY = 0.5
+_REPORT_EVERY = 1.0
 _START_IN = 0.2
 
 
@@ -178,7 +178,7 @@ class Crew:
     ) -> list[PhaseResult]:
         """Run the phases; return their counts.
 
-        `on_progress(phase, counts so far)` is called about twice a second, `on_boundary(phase)`
+        `on_progress(phase, counts so far)` is called about once a second, `on_boundary(phase)`
         when each phase begins and, with "", when the last one is over.
 
         Raises:
@@ -247,7 +247,6 @@ class Crew:
 def _worker(link: Connection, make: Callable[[], Load], niceness: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends us
     os.nice(niceness)
-    gc.freeze()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_work(link, make))
@@ -262,6 +261,8 @@ async def _work(link: Connection, make: Callable[[], Load]) -> None:
     threading.Thread(target=_hear, args=(link, ordered), daemon=True).start()
     load = make()
     await load.prepare()
+    gc.collect()
+    gc.freeze()  # what lives now lives to the end: don't walk it again and again
     link.send(Ready())
     go = await ordered
     await asyncio.sleep(max(0.0, go.start - perf_counter()))

@@ -21,6 +21,9 @@ _PROC = Path("/proc")
 _TICK = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 GENERATOR = "load generator"
+TERMINAL = "bench's table"
+OWN = (GENERATOR, TERMINAL)
+"""Parts that are not the system's."""
 _RAY = "ray"
 
 
@@ -75,10 +78,13 @@ class Parts:
 
     Args:
         shards: The body of GET /shards.
-        generators: The load generators' process ids (this process is one of them).
+        generators: The load generators' process ids.
+        terminal: This process's id, if its CPU and memory shall stand in a line of their own.
     """
 
-    def __init__(self, shards: Shards, generators: Iterable[int] = ()) -> None:
+    def __init__(
+        self, shards: Shards, generators: Iterable[int] = (), terminal: int | None = None
+    ) -> None:
         roles = {each.pid: each.role for each in shards.processes if each.pid}
         roles |= {shard.pid: "shard" for shard in shards.shards if shard.pid}
         top = next((pid for pid, role in roles.items() if role == "run"), None)
@@ -86,13 +92,16 @@ class Parts:
             top = _topmost(next(iter(roles)))
         if top is not None:
             roles[top] = _RAY
-        self._roles: Mapping[int, str] = roles | dict.fromkeys(generators, GENERATOR)
+        ours = dict.fromkeys(generators, GENERATOR)
+        if terminal is not None:
+            ours[terminal] = TERMINAL
+        self._roles: Mapping[int, str] = roles | ours
 
     @property
     def known(self) -> bool:
         """Whether the server's processes were found on this machine."""
         stats = _stats()
-        return any(pid in stats for pid, role in self._roles.items() if role != GENERATOR)
+        return any(pid in stats for pid, role in self._roles.items() if role not in OWN)
 
     def sample(self, *, memory: bool = False) -> Sample:
         """Look at every process; with `memory` also at PSS, which costs milliseconds a process."""
@@ -119,7 +128,7 @@ class Parts:
 
 def used(before: Sample, after: Sample) -> dict[str, Usage]:
     """Return what each part used in between, the system's parts first, by CPU."""
-    names = sorted(after.cpu, key=lambda name: (name == GENERATOR, -after.cpu[name]))
+    names = sorted(after.cpu, key=lambda name: (name in OWN, -after.cpu[name]))
     return {
         name: Usage(after.cpu[name] - before.cpu[name], after.pss[name], after.rss[name])
         for name in names

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from bench.histogram import RELATIVE_ERROR
-from bench.parts import GENERATOR
+from bench.parts import OWN
 from bench.screen import console
 from bench.tally import Tally
 
@@ -37,7 +37,7 @@ def write(name: str, body: dict[str, Any], path: Path | None) -> Path:
 
 def system_total(parts: dict[str, Any]) -> float | None:
     """Return the CPU microseconds a piece of work took in the system, without the generator."""
-    each = [part["us_each"] for name, part in parts.items() if name != GENERATOR]
+    each = [part["us_each"] for name, part in parts.items() if name not in OWN]
     return round(sum(each), 1) if each and None not in each else None
 
 

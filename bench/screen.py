@@ -30,7 +30,7 @@ class Screen:
         self._title = title
         self._work = work
         self._done = done
-        self._live = Live(console=console, refresh_per_second=4, transient=True)
+        self._live = Live(console=console, refresh_per_second=2, transient=True)
         self._began = self._last = perf_counter()
         self._before = 0
         self._rate = 0.0

@@ -18,7 +18,7 @@ _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 1.0
 
 
-class Frame(msgspec.Struct):
+class Frame(msgspec.Struct, gc=False):
     """Whatever the server sends, as far as a bench looks at it. `type` is as in the API."""
 
     type: str

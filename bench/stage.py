@@ -82,7 +82,7 @@ class Watchman:
         if not server.local:
             console.print("CPU and memory by part: skipped, the server is on another machine")
             return
-        parts = Parts(shards(server), [*generators, os.getpid()])
+        parts = Parts(shards(server), generators, os.getpid())
         if parts.known:
             self._parts = parts
         else:
