@@ -14,6 +14,7 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -73,8 +74,12 @@ class PortTaken(PostgresError):  # noqa: N818  (ditto)
 class LocalPostgres:
     """One server on one folder."""
 
-    def __init__(self, folder: Path) -> None:
-        """Keep everything under `folder`, which is made if it's missing."""
+    def __init__(self, folder: Path, progress: Callable[[str], None] = lambda _: None) -> None:
+        """Keep everything under `folder`, which is made if it's missing.
+
+        `progress` is told what takes its time, in a few words.
+        """
+        self._progress = progress
         self._folder = folder.resolve()
         self._data = self._folder / "data"
         self._secret = self._folder / "password"
@@ -181,6 +186,8 @@ class LocalPostgres:
         longer, on shared memory that Postgres refuses to start beside.
         """
         begin = time.monotonic()
+        if _working_in(self._data):
+            self._progress("waiting for the end of the Postgres before")
         while pids := _working_in(self._data):
             if time.monotonic() > begin + (_GRACE_S if self._is_serving() else _STOP_S):
                 raise AlreadyRunning(
@@ -188,9 +195,10 @@ class LocalPostgres:
                     " Stop it, or use another data directory."
                 )
             time.sleep(0.05)
-        # Nobody is there. The number in the file may by now be another process's, which Postgres
-        # would take for a living server.
-        (self._data / "postmaster.pid").unlink(missing_ok=True)
+        # Nobody is there. The number in the files may by now be another process's, or one that
+        # waits to be reaped; Postgres would take it for a living server.
+        for stale in (self._data / "postmaster.pid", *self._sockets.glob(".s.PGSQL.*")):
+            stale.unlink(missing_ok=True)
 
     def _is_serving(self) -> bool:
         """Whether the server on the folder says that it's ready, and not that it's stopping."""
@@ -199,6 +207,7 @@ class LocalPostgres:
         return False
 
     def _initialise(self, binaries: Path) -> None:
+        self._progress("making a new database")
         self._secret.touch(mode=0o600)
         self._secret.write_text(secrets.token_hex(16))
         handed = self._data.parent / "socket" / "initial-password"
@@ -221,6 +230,7 @@ class LocalPostgres:
         made.replace(self._data)
 
     def _wait_until_ready(self) -> None:
+        self._progress("starting Postgres")
         until = time.monotonic() + _START_S
         while True:
             assert self._process is not None

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from fix_system import System
 from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import WebSocketException
 
 SHUFFLE = ["g1f3", "g8f6", "f3g1", "f6g8"]
 """Two knights out and back: legal for ever, but for repetition; so each game is short."""
@@ -98,7 +98,7 @@ async def load(url: str, kill) -> dict[str, list[dict]]:
         await enough.wait()
     kill()
     for error in await asyncio.gather(*playing, return_exceptions=True):
-        assert isinstance(error, ConnectionClosed | OSError | httpx.HTTPError), error
+        assert isinstance(error, WebSocketException | OSError | httpx.HTTPError), error
     return acknowledged
 
 
