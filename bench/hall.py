@@ -12,11 +12,12 @@ from time import perf_counter
 from typing import Any
 
 from bench.acks import AckFile
+from bench.house import Ended
 from bench.http import Pool
 from bench.schedule import Schedule
 from bench.scripts import Script
 from bench.seat import Frame, Seat, connect_all
-from bench.table import Ended, Table
+from bench.table import Table
 from bench.tally import Tally
 from bench.target import target
 from bench.users import User, fetch_users

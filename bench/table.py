@@ -10,15 +10,13 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from time import perf_counter
-from typing import NamedTuple, Protocol
 
 from bench.endings import LEFT, closing, waits_for_flag
-from bench.http import Pool, UnansweredError
+from bench.house import Ended, House
+from bench.http import UnansweredError
 from bench.opening import new_game
 from bench.scripts import Script
 from bench.seat import Frame, Seat
-from bench.tally import Tally
-from bench.users import User
 
 LATER = frozenset({"unavailable", "rate_limited", "overloaded"})
 """Rejections that say "not now": the same command is sent again under its own id."""
@@ -26,54 +24,7 @@ _RETRY_SECONDS = 0.2
 _REFUSED_SECONDS = 0.5
 _RESEND_SECONDS = 5.0
 _ENDING_SECONDS = 20.0
-
-
-class Ended(NamedTuple):
-    """How a game ended as its players saw it; `ending` is "" if they never saw an end.
-
-    `players` are White and Black, with the tokens that may go on with a game that was left.
-    """
-
-    script: Script
-    game: str
-    winner: str | None
-    ending: str
-    players: tuple[User, User]
-
-
-class House(Protocol):
-    """What tables share. `bench.hall.Hall` is it."""
-
-    tally: Tally
-    pool: Pool
-    paced: bool
-    clocks: bool
-    endings: bool
-    halted: bool
-
-    def next_script(self) -> Script | None:
-        """Hand out what is played next; None: nothing more."""
-        ...
-
-    def new_key(self) -> str:
-        """Return an idempotency key for a new game."""
-        ...
-
-    def moved(self, frame: Frame, latency: float, since_sent: float) -> None:
-        """Take note that a move's mover has its event; both latencies in seconds."""
-        ...
-
-    def seen(self, latency: float) -> None:
-        """Take note that a move's opponent has its event."""
-        ...
-
-    def opened(self, table: Table) -> None:
-        """Take note that a table's next game begins."""
-        ...
-
-    def over(self, ended: Ended) -> None:
-        """Take note that a game is over."""
-        ...
+_SILENCE_SECONDS = 10.0
 
 
 class Table:
@@ -98,6 +49,7 @@ class Table:
         self._offerer = 0
         self._due: deque[float] = deque()
         self._ending_since = 0.0
+        self._back = 0.0
         self._task: asyncio.Task[None] | None = None
         for seat in seats:
             seat.sitter = self
@@ -326,6 +278,7 @@ class Table:
 
     def on_back(self, number: int) -> None:
         """See `bench.seat.Sitter`."""
+        self._back = perf_counter()
         if self.game:
             self._subscribe(number)
             self.resend(number)
@@ -343,18 +296,25 @@ class Table:
             self._seats[number].send(pending[1])
 
     def sweep(self, now: float) -> None:
-        """Send again what had no answer for long; give up a game whose end does not come."""
+        """Send again what had no answer for long; give up a game that is stuck, as wrong."""
         for number, pending in enumerate(self._pending):
             since = pending[2] if pending is not None else now
             if not self._subscribed[number]:
                 since = min(since, self._subscribing[number])
             if now - since > _RESEND_SECONDS and self._seats[number].connected:
                 self.resend(number)
+        if self.game and self._started and (fault := self._stuck(now)):
+            self._house.tally.wrong[fault] += 1
+            self._over(None, "")
+
+    def _stuck(self, now: float) -> str:
+        """Return what the server owes this game for too long; "" if nothing."""
         script = self._script
-        if not (self.game and self._started and script is not None):
-            return
+        if script is None or self._ready:
+            return ""
         if self._ply >= len(script.moves):
             flag = script.clock[0] if script.clock and waits_for_flag(script) else 0
-            if now - self._ending_since > _ENDING_SECONDS + flag:
-                self._house.tally.wrong["no end came"] += 1
-                self._over(None, "")
+            return "no end came" if now - self._ending_since > _ENDING_SECONDS + flag else ""
+        since = max(self._back, *self.sent)
+        answered = self._pending == [None, None] and all(s.connected for s in self._seats)
+        return "accepted, but no event came" if answered and now - since > _SILENCE_SECONDS else ""

@@ -16,6 +16,7 @@ from bench.commands.options import URL, Json, Url, Users, new_run
 from bench.crew import Crew, Phase
 from bench.endings import LEFT
 from bench.hall import HallJob
+from bench.house import Ended
 from bench.parts import Shard, memory_of
 from bench.probe import Probe, probe
 from bench.results import write
@@ -23,7 +24,6 @@ from bench.screen import console, grid
 from bench.scripts import Script, standard
 from bench.server import shards
 from bench.stage import Work, perform
-from bench.table import Ended
 from bench.tally import Tally
 from bench.target import target
 

@@ -14,12 +14,12 @@ from bench.commands.options import new_run
 from bench.crew import Crew, Phase
 from bench.endings import expected, played_as
 from bench.hall import HallJob
+from bench.house import Ended
 from bench.http import Answer, Pool, UnansweredError
 from bench.results import write
 from bench.screen import console, grid
 from bench.scripts import Script, read_scripts
 from bench.stage import Work, perform
-from bench.table import Ended
 from bench.target import target
 
 _WORK = Work("replay", "moves", "move", lambda tally: tally.histogram("mover").count)

@@ -8,10 +8,11 @@ import msgspec
 import pytest
 
 import bench.table
+from bench.house import Ended
 from bench.opening import NewGame
 from bench.scripts import Script
 from bench.seat import Frame
-from bench.table import Ended, Table
+from bench.table import Table
 from bench.tally import Tally
 from bench.users import User
 
@@ -224,6 +225,17 @@ async def test_an_end_that_does_not_come_is_wrong(setting: Setting) -> None:
     setting.tell(0, type="accepted", id="resign", seq=6)
     setting.table.sweep(asyncio.get_running_loop().time() + 60)
     assert list(wrongs(setting)) == ["no end came"]
+
+
+@pytest.mark.parametrize("answer", ["accepted", "MovePlayed"])
+async def test_an_event_that_does_not_come_is_wrong(setting: Setting, answer: str) -> None:
+    """If a move is acknowledged but a player never gets its event, the game is given up as wrong."""
+    setting.tell(0, type=answer, id="m0", seq=3, ply=0, uci="f2f3")
+    now = asyncio.get_running_loop().time()
+    setting.table.sweep(now + 5)
+    assert not list(wrongs(setting))
+    setting.table.sweep(now + 60)
+    assert list(wrongs(setting)) == ["accepted, but no event came"]
 
 
 async def test_a_paced_move_counts_from_its_schedule(setting: Setting) -> None:
