@@ -126,7 +126,7 @@ class BehaviourError(Exception):
     """Root of what a behaviour may raise on purpose."""
 
 
-class Rejected(BehaviourError):
+class Rejected(BehaviourError):  # noqa: N818  (a rule, not a failure)
     """The rules forbid the command; nothing happened.
 
     Attributes:
@@ -140,7 +140,7 @@ class Rejected(BehaviourError):
         self.detail = detail
 
 
-class Repeated(BehaviourError):
+class Repeated(BehaviourError):  # noqa: N818  (ditto)
     """The command was done before and is recognised by its content: event `seq` answers it."""
 
     def __init__(self, seq: int) -> None:

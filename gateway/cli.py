@@ -28,7 +28,7 @@ app = typer.Typer(
     help="""Live games at scale: every game an actor, no acknowledged move lost.
 
     [bold]gameshard run[/bold] starts everything on this machine and prints the URL of a page to
-    play on. The other commands look into a system that runs; they find it by its data directory.""",
+    play on. The other commands look into a running system, found by its data directory.""",
 )
 console = Console()
 errors = Console(stderr=True)
@@ -51,7 +51,9 @@ def _settings(kind: type[T], prefix: str) -> T:
     try:
         return msgspec.convert(fields, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise _failure(f"A setting in the environment is wrong: GAMESHARD_{prefix}_…: {error}") from error
+        raise _failure(
+            f"A setting in the environment is wrong: GAMESHARD_{prefix}_…: {error}"
+        ) from error
 
 
 def _failure(message: str) -> typer.Exit:

@@ -9,7 +9,7 @@ from runtime.history import unpack_events
 
 
 class Replay(Struct, frozen=True):
-    """All events of a game, and where they were found; `differing` is the first seq that differs."""
+    """A game's events, and where they were found; `differing` is the first seq that differs."""
 
     events: list[bytes]
     in_history: int

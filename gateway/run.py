@@ -1,4 +1,4 @@
-"""`gameshard run`: the whole system on one machine, from Postgres to the gateways, until a signal."""
+"""`gameshard run`: the whole system on one machine, from Postgres to gateways, until a signal."""
 
 from __future__ import annotations
 
@@ -154,14 +154,20 @@ def run(options: RunOptions, say: Say, ready: Say) -> None:
         RunError: If it can't start.
     """
     asked = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: asked.set())
+
+    def ask(number: int, frame: object) -> None:
+        del number, frame
+        asked.set()
+
+    def listen() -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, ask)
+
+    listen()
     system = System(options, say)
     try:
         system.start()
-        # Ray installs handlers of its own while it starts.
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: asked.set())
+        listen()  # again: Ray installs handlers of its own while it starts
         if not asked.is_set():
             ready(system.url)
         asked.wait()

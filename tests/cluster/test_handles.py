@@ -6,6 +6,7 @@ import time
 
 import pytest
 import ray
+
 from persistence.installation import Installation, install
 from runtime.asks import GameError
 from runtime.cluster import Cluster
@@ -98,9 +99,7 @@ def test_a_stale_handle_still_finds_its_game(cluster, games):
     """A shard that doesn't own the game passes the call on to the one that does."""
     game = start(games, "handle-3")
     other = next(
-        name
-        for name in ("shard-0", "shard-1")
-        if name != owner(cluster, "handle-3")["name"]
+        name for name in ("shard-0", "shard-1") if name != owner(cluster, "handle-3")["name"]
     )
     partition = partition_of("handle-3", 8)
     routes = list(games._table.routes)

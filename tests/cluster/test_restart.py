@@ -1,6 +1,7 @@
 """`gameshard run` as an operator knows it: killed, stopped, started again, beside others of its kind."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -109,10 +110,8 @@ def test_kill_9_of_everything_loses_no_acknowledged_move(folder):
 
     def kill() -> None:
         for pid in processes:
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
 
     acknowledged = asyncio.run(load(system.url, kill))
     assert system.stop() == -signal.SIGKILL
@@ -129,7 +128,9 @@ def test_kill_9_of_everything_loses_no_acknowledged_move(folder):
         game = next(game for game, events in acknowledged.items() if events)
         replay = subprocess.run(
             [sys.executable, "-m", "gateway.cli", "replay", game, "--data", str(folder)],
-            capture_output=True, text=True, check=True,
+            capture_output=True,
+            text=True,
+            check=True,
         )
         lines = [json.loads(line) for line in replay.stdout.splitlines()]
         assert [event for event in lines if event in acknowledged[game]] == acknowledged[game]
@@ -148,7 +149,9 @@ def test_a_signal_stops_everything_and_the_next_start_finds_every_game(folder):
         http.post(f"/games/{game}/moves", json={"uci": "e2e4", "ply": 0}, headers=white)
     second = subprocess.run(
         [sys.executable, "-m", "gateway.cli", "run", "--port", "0", "--data", str(folder)],
-        capture_output=True, text=True, check=False,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert second.returncode == 1
     assert "Another gameshard runs" in second.stderr
@@ -171,9 +174,21 @@ def test_a_signal_stops_everything_and_the_next_start_finds_every_game(folder):
             assert again.stop() == 0
             assert neighbour.stop() == 0
     refused = subprocess.run(
-        [sys.executable, "-m", "gateway.cli", "run", "--port", "0", "--data", str(folder),
-         "--partitions", "5"],
-        capture_output=True, text=True, check=False,
+        [
+            sys.executable,
+            "-m",
+            "gateway.cli",
+            "run",
+            "--port",
+            "0",
+            "--data",
+            str(folder),
+            "--partitions",
+            "5",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert refused.returncode == 1
     assert "partitions" in refused.stderr

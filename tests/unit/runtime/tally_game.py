@@ -4,6 +4,8 @@ from types import SimpleNamespace
 from typing import ClassVar
 
 import msgspec
+from msgspec import Struct
+
 from actors.behaviour import (
     Command,
     Context,
@@ -16,7 +18,6 @@ from actors.behaviour import (
     Repeated,
     Resume,
 )
-from msgspec import Struct
 
 
 class Create(Command, tag="create"):

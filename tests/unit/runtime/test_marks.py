@@ -3,10 +3,13 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from runtime.marks import PER_SEAT, KeyReused, find, mark, remember
 
 commands = st.lists(
-    st.tuples(st.integers(0, 1), st.sampled_from("abcdefghijklmnopqrstuvwxyz"), st.binary(max_size=2))
+    st.tuples(
+        st.integers(0, 1), st.sampled_from("abcdefghijklmnopqrstuvwxyz"), st.binary(max_size=2)
+    )
 )
 
 

@@ -6,6 +6,7 @@ from math import ceil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from runtime.partitions import murmur2, partition_of
 from runtime.ring import SLACK, capacities, place
 

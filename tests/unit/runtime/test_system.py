@@ -2,17 +2,22 @@
 
 import asyncio
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from memory import MemoryLog, MemoryStore
+from tally_game import State, behaviour
+
 from runtime.asks import Ask, Away, Done, Missed, Packed, Refused
 from runtime.config import LinkTls
 from runtime.router import Router
 from runtime.settings import RouterSettings, ShardSettings
 from runtime.shard import Shard
 from runtime.table import Route, RoutingTable
-from tally_game import State, behaviour
 
 SECRET = b"a secret of the tests"
 
@@ -316,7 +321,11 @@ async def test_an_effect_reaches_its_game_once_though_it_was_sent_twice():
         for game in ("g1", "g2"):
             await system.do(game, "create")
         await system.do("g1", "add", amount=7, to="g2")
-        await until(lambda: any(r.game == "g2" and r.seq == 2 for rs in system.log.records.values() for r in rs))
+        await until(
+            lambda: any(
+                r.game == "g2" and r.seq == 2 for rs in system.log.records.values() for r in rs
+            )
+        )
         old = system.shard
         await system.take_over()
         await old.stop(0.1)
@@ -335,7 +344,11 @@ async def test_presence_is_what_all_gateways_together_say():
         system.router.attend("g1", ["ann"], 2)
         await until(lambda: ear.presences)
         assert ear.presences[-1] == {
-            "type": "presence", "game": "g1", "seat0": True, "seat1": False, "watchers": 2,
+            "type": "presence",
+            "game": "g1",
+            "seat0": True,
+            "seat1": False,
+            "watchers": 2,
         }
         done = await system.do("g1", "finish")
         assert list(msgspec.json.decode(done.data)["away"]) == ["bob"]
@@ -383,23 +396,17 @@ async def test_bad_commands_are_refused_by_name(game, command, fields, code):
 
 def certify(folder, name: str):
     """Make an authority's certificate that signs for itself, as files; enough for two ends."""
-    import datetime
-
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-    now = datetime.datetime.now(datetime.UTC)
+    now = datetime.now(UTC)
     certificate = (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )
