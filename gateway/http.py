@@ -17,6 +17,9 @@ JSON: Header = (b"content-type", b"application/json")
 MOST_SEQ = 1 << 31
 """No game gets so far; a larger number wouldn't travel on every link."""
 _LONGEST_KEY = 128
+_DRAINED = 1 << 20
+"""A body that's too large is read so far and dropped, since a client that's still sending when we
+hang up never reads our answer."""
 
 
 def ok(status: int, body: bytes, *headers: Header) -> Response:
@@ -38,16 +41,17 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
         Problem: If it has more than `limit` bytes.
     """
     for name, value in scope["headers"]:
-        if name == b"content-length" and (len(value) > 15 or int(value) > limit):
+        if name == b"content-length" and (len(value) > 15 or int(value) > _DRAINED):
             raise _too_large(limit)
     message = await receive()
     body = message.get("body", b"")
-    while message.get("more_body", False):
-        if len(body) > limit:
-            break
+    drained = len(body)
+    while message.get("more_body", False) and drained <= _DRAINED:
         message = await receive()
-        body += message.get("body", b"")
-    if len(body) > limit:
+        more = message.get("body", b"")
+        drained += len(more)
+        body = body + more if drained <= limit else b""
+    if drained > limit:
         raise _too_large(limit)
     return body
 
