@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -37,6 +38,9 @@ class Cluster:
 
     def start_ray(self) -> str:
         """Start a Ray of our own on this machine, whatever others run here; return its address."""
+        # Ray would run our services at nice 15, so that any other process on the machine delays
+        # games; here they're the purpose of the machine.
+        os.environ.setdefault("RAY_worker_niceness", "0")
         context: Any = ray.init(
             address="local",
             namespace=self._config.namespace,
