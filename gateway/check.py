@@ -69,11 +69,13 @@ def _games(running: Running) -> Iterator[Finding]:
                 False, f"partition {partition}: checkpoint {checkpoint} beyond head {head}"
             )
         holes = connection.execute(
-            'SELECT p.id FROM partitions p WHERE p.head - p.checkpoint <> (SELECT count(*) FROM'
+            "SELECT p.id FROM partitions p WHERE p.head - p.checkpoint <> (SELECT count(*) FROM"
             ' events e WHERE e.partition = p.id AND e."offset" >= p.checkpoint'
             ' AND e."offset" < p.head) ORDER BY 1'
         ).fetchall()
-        yield Finding(not holes, f"partitions with holes in the log: {[i for (i,) in holes] or 'none'}")
+        yield Finding(
+            not holes, f"partitions with holes in the log: {[i for (i,) in holes] or 'none'}"
+        )
         rows = connection.execute(
             "SELECT id, seq, history FROM games ORDER BY taken_at DESC LIMIT %s", (_SAMPLE,)
         ).fetchall()
