@@ -21,6 +21,7 @@ from runtime.config import COORDINATOR, ClusterConfig
 from runtime.settings import RouterSettings, ShardSettings
 
 Say = Callable[[str], None]
+_TEND_S = 0.5
 
 
 class RunError(Exception):
@@ -134,6 +135,17 @@ class System:
             processes.append({"role": "gateway", "pid": pid})
         self._cluster.call(COORDINATOR, "note_processes", processes)
 
+    def tend(self) -> None:
+        """Start Postgres again if it ended; Ray does the same for everything else."""
+        if self._postgres is not None and not self._postgres.running:
+            self._say("Postgres again, which had ended")
+            try:
+                self._postgres.start()
+            except PostgresError as error:
+                self._say(f"Postgres later: {error}")
+            else:
+                self._note_processes()
+
     def stop(self) -> None:
         """Stop everything in order."""
         self._data.withdraw()
@@ -170,7 +182,8 @@ def run(options: RunOptions, say: Say, ready: Say) -> None:
         listen()  # again: Ray installs handlers of its own while it starts
         if not asked.is_set():
             ready(system.url)
-        asked.wait()
+        while not asked.wait(_TEND_S):
+            system.tend()
     finally:
         system.stop()
 
