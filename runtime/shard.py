@@ -49,10 +49,18 @@ class ShardLink(ServerLink):
 
     def messages(self, messages: list[Any]) -> None:
         """Pass the gateway's messages to their partitions."""
-        self._unanswered += self._shard.dispatch(self, messages)
+        # Many are answered before `dispatch` returns: their places must not be lost to a `+=` that
+        # has read the number before the call.
+        asked = self._shard.dispatch(self, messages)
+        self._unanswered += asked
         if self._unanswered > self._limit and not self._paused:
             self._paused = True
             self.pause_reading()
+
+    @property
+    def unanswered(self) -> int:
+        """How many of the gateway's asks wait for an answer."""
+        return self._unanswered
 
     def push(self, message: Message) -> None:
         """Send a message; every answer frees one place."""

@@ -369,6 +369,36 @@ async def test_a_log_that_does_not_answer_turns_commands_away_and_recovers_by_it
         assert (await system.total("g1")).total == 1
 
 
+async def test_every_answer_frees_its_place_on_the_link():
+    """Whatever kind of answer, at once or later: none is counted as unanswered afterwards."""
+    async with running(link_commands=4) as system:
+        opened = []
+        for turn in range(10):
+            await system.do("g1", "create")
+            await system.do("g1", "add", key=f"k{turn}")
+            await system.do("g1", "add", key=f"k{turn}")
+            await system.do("g1", "add", amount=-1)
+            await system.do("none", "add")
+            await system.router.state("g1", 3.0)
+            await system.router.events("g1", 0, 0.0, 3.0)
+            await system.router.events("g1", 999, 0.01, 3.0)
+            system.router.watch("g1", None, Ear(), 3.0, opened.append)
+            await until(lambda turn=turn: len(opened) > turn)
+        assert [link.unanswered for link in system.shard._links] == [0]
+
+
+async def test_a_link_with_too_many_unanswered_commands_is_read_again_later():
+    """A flood over the bound waits in the sender's socket, and all of it is answered in the end."""
+    async with running(link_commands=8, doubt_after=60.0) as system:
+        await system.do("g1", "create")
+        system.log.hold()
+        asked = [asyncio.create_task(system.do("g1", "add")) for _ in range(100)]
+        await until(lambda: system.log.held)
+        system.log.let_go()
+        assert all(isinstance(answer, Done) for answer in await asyncio.gather(*asked))
+        assert (await system.total("g1")).total == 100
+
+
 async def test_a_stranger_to_the_secret_is_not_admitted():
     """A router with another secret gets no link."""
     async with running() as system:
