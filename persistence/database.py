@@ -9,7 +9,8 @@ from typing import Any
 
 import psycopg
 
-from persistence.log import Unavailable
+from persistence.encoded import Encoded, EncodedDumper
+from persistence.log import LogError, Unavailable
 
 TRANSACTION_S = 12.0
 """The most that a transaction may take, waiting for its turn included."""
@@ -17,6 +18,10 @@ TRANSACTION_S = 12.0
 _SETTINGS = (
     "SET statement_timeout = '10s'; SET idle_in_transaction_session_timeout = '10s'; SET jit = off"
 )
+
+
+class Unstorable(LogError):  # noqa: N818  (what it is)
+    """Postgres refuses what it was given (text with a NUL, a number out of range); don't repeat."""
 
 
 class Database:
@@ -35,6 +40,7 @@ class Database:
         Raises:
             Unavailable: If the database can't be reached, breaks off, or isn't done within
                 `TRANSACTION_S`. What the transaction was to do may then be done or not.
+            Unstorable: If a value can't be stored; nothing happened.
         """
         try:
             async with (
@@ -45,8 +51,11 @@ class Database:
                 connection.cursor(binary=True) as cursor,
             ):
                 yield cursor
-        except (psycopg.OperationalError, psycopg.InterfaceError, OSError) as error:
-            raise Unavailable(str(error).strip() or "no answer in time") from error
+        except (psycopg.Error, OSError) as error:
+            mapped = _mapped(error)
+            if mapped is error:
+                raise
+            raise mapped from error
 
     async def query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         """Run one statement in a transaction of its own and return its rows, if it has any."""
@@ -59,8 +68,11 @@ class Database:
             ):
                 await cursor.execute(sql.encode(), values)
                 return await cursor.fetchall() if cursor.description else []
-        except (psycopg.OperationalError, psycopg.InterfaceError, OSError) as error:
-            raise Unavailable(str(error).strip() or "no answer in time") from error
+        except (psycopg.Error, OSError) as error:
+            mapped = _mapped(error)
+            if mapped is error:
+                raise
+            raise mapped from error
 
     @asynccontextmanager
     async def _own(self) -> AsyncGenerator[psycopg.AsyncConnection[Any]]:
@@ -69,6 +81,7 @@ class Database:
         if connection is None or not _lives(connection):
             await self._drop()
             connection = await psycopg.AsyncConnection[Any].connect(self._dsn, autocommit=True)
+            connection.adapters.register_dumper(Encoded, EncodedDumper)
             self._connection = connection
             try:
                 await connection.execute(_SETTINGS)
@@ -101,3 +114,12 @@ def _lives(connection: psycopg.AsyncConnection[Any]) -> bool:
     except psycopg.OperationalError:
         return False
     return not connection.closed
+
+
+def _mapped(error: Exception) -> Exception:
+    """Return what an error of psycopg is to us; those that only a mistake of ours makes stay."""
+    if isinstance(error, psycopg.DataError):
+        return Unstorable(str(error).strip())
+    if isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError, OSError)):
+        return Unavailable(str(error).strip() or "no answer in time")
+    return error

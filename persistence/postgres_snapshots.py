@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Sequence
+from operator import attrgetter
 from typing import Any
 
 import msgspec
 
 from persistence.database import Database
+from persistence.encoded import Encoded, byteas, int4s, int8s, texts
 from persistence.snapshots import Played, Snapshot, Stored
 
+_log = logging.getLogger(__name__)
 _FETCH = 5000
+_NEVER = -1
 
 _SAVE = """
 WITH s AS (
-    SELECT * FROM unnest(%s::text[], %s::int4[], %s::text[], %s::int4[], %s::int4[], %s::text[],
+    SELECT id, partition, kind, base, seq, status, moves, nullif(deadline, -1) AS deadline, seats,
+        taken_at, state, chunk
+    FROM unnest(%s::text[], %s::int4[], %s::text[], %s::int4[], %s::int4[], %s::text[],
         %s::int4[], %s::int8[], %s::text[], %s::int8[], %s::bytea[], %s::bytea[])
         AS s (id, partition, kind, base, seq, status,
             moves, deadline, seats, taken_at, state, chunk)
@@ -53,9 +60,16 @@ class PostgresSnapshots:
         self._database = database
 
     async def save(self, snapshots: Sequence[Snapshot]) -> dict[str, int]:
-        """See `SnapshotStore.save`."""
+        """See `SnapshotStore.save`.
+
+        A snapshot whose ids Postgres can't hold is left out, and the log says so: it mustn't keep
+        back those beside it for ever.
+        """
+        snapshots = [s for s in snapshots if _storable(s)]
         if not snapshots:
             return {}
+        # Rows are locked in this order: two who save the same games don't wait for each other.
+        snapshots = sorted(snapshots, key=attrgetter("game"))
         async with self._database.transaction() as cursor:
             await cursor.execute(_SAVE, _columns(snapshots))
             written = {game: (seq, ended_at) for game, seq, ended_at in await cursor.fetchall()}
@@ -131,18 +145,30 @@ class PostgresSnapshots:
         await self._database.close()
 
 
-def _columns(snapshots: Sequence[Snapshot]) -> list[list[Any]]:
+def _storable(snapshot: Snapshot) -> bool:
+    """Whether Postgres can hold the snapshot's ids: no NUL, no half of a surrogate pair."""
+    ids = "".join((snapshot.game, snapshot.kind, *(seat or "" for seat in snapshot.seats)))
+    try:
+        storable = b"\0" not in ids.encode()
+    except UnicodeEncodeError:
+        storable = False
+    if not storable:
+        _log.error("the game %r can't be stored: an id in it isn't text", snapshot.game)
+    return storable
+
+
+def _columns(snapshots: Sequence[Snapshot]) -> list[Encoded]:
     return [
-        [s.game for s in snapshots],
-        [s.partition for s in snapshots],
-        [s.kind for s in snapshots],
-        [s.base for s in snapshots],
-        [s.seq for s in snapshots],
-        [s.status for s in snapshots],
-        [s.moves for s in snapshots],
-        [s.deadline for s in snapshots],
-        [msgspec.json.encode(s.seats).decode() for s in snapshots],
-        [s.taken_at for s in snapshots],
-        [s.state for s in snapshots],
-        [s.chunk for s in snapshots],
+        texts([s.game for s in snapshots]),
+        int4s([s.partition for s in snapshots]),
+        texts([s.kind for s in snapshots]),
+        int4s([s.base for s in snapshots]),
+        int4s([s.seq for s in snapshots]),
+        texts([s.status for s in snapshots]),
+        int4s([s.moves for s in snapshots]),
+        int8s([_NEVER if s.deadline is None else s.deadline for s in snapshots]),
+        texts([msgspec.json.encode(s.seats).decode() for s in snapshots]),
+        int8s([s.taken_at for s in snapshots]),
+        byteas([s.state for s in snapshots]),
+        byteas([s.chunk for s in snapshots]),
     ]

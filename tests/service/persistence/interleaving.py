@@ -26,7 +26,7 @@ CREATE CONSTRAINT TRIGGER at_commit AFTER INSERT ON events DEFERRABLE INITIALLY 
 async def until(condition) -> None:
     """Wait for what another process does: it tells nobody, so it's looked at again and again."""
     async with asyncio.timeout(30):
-        while not condition():  # noqa: ASYNC110  (there is no event)
+        while not condition():
             await asyncio.sleep(0.005)
 
 

@@ -85,10 +85,12 @@ def test_it_survives_a_kill_of_the_server_and_of_a_session(folder, server):
 
 
 def test_a_stale_lock_that_names_a_living_process_is_no_obstacle(folder, server):
-    """After a reboot the number in the lock file may be anybody's."""
+    """After a reboot the number in the lock files may be anybody's."""
     keep(server)
     server.stop()
-    (folder / "data" / "postmaster.pid").write_text(f"{os.getppid()}\n{folder}/data\n0\n1\n\n\n")
+    content = f"{os.getppid()}\n{folder}/data\n0\n{server.port}\n\n\n"
+    (folder / "data" / "postmaster.pid").write_text(content)
+    (folder / "socket" / f".s.PGSQL.{server.port}.lock").write_text(content)
     server.start()
     assert rows(server) == 1000
 
@@ -132,10 +134,12 @@ def test_a_half_made_directory_is_made_anew(folder):
     """A first start that was cut off leaves nothing that the next one trips over."""
     (folder / "socket" / "initial-data").mkdir(parents=True)
     (folder / "socket" / "initial-data" / "PG_VERSION").write_text("18\n")
-    server = LocalPostgres(folder)
+    told: list[str] = []
+    server = LocalPostgres(folder, told.append)
     server.start()
     keep(server)
     server.stop()
+    assert told == ["making a new database", "starting Postgres"]
 
 
 def test_a_second_server_on_the_same_directory_is_refused(folder, server, monkeypatch):

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import psycopg
 import pytest
 
 from persistence.postgres import PostgresStores
@@ -126,12 +127,21 @@ async def test_of_two_writers_of_a_game_one_wins(stores, dsn):
     await other.close()
 
 
-async def test_a_whole_batch_or_nothing_is_saved(stores):
-    """A batch with a row that Postgres refuses leaves no part of itself behind."""
-    with pytest.raises(Exception, match="NUL"):
-        await stores.snapshots.save([snapshot("a"), snapshot("b\0")])
+async def test_a_snapshot_that_cannot_be_stored_harms_no_other(stores):
+    """Those beside it are saved, and the answer doesn't name it."""
+    wrong = [snapshot("a\0"), snapshot("b", seats=["x\0"]), snapshot("c", seats=["\ud800", None])]
+    assert await stores.snapshots.save([*wrong, snapshot("d")]) == {"d": 5}
+    assert await stores.snapshots.save([*wrong]) == {}
+    assert list(await stores.snapshots.load(["b", "c", "d"])) == ["d"]
+
+
+async def test_a_whole_batch_or_nothing_is_saved(stores, dsn):
+    """A batch in which one row fails leaves no part of itself behind."""
+    with psycopg.connect(dsn) as connection:
+        connection.execute("ALTER TABLE games ADD CHECK (seq < 100)")
+    with pytest.raises(psycopg.errors.CheckViolation):
+        await stores.snapshots.save([snapshot("a"), snapshot("b", seq=100)])
     assert await stores.snapshots.load(["a"]) == {}
-    assert await stores.snapshots.save([]) == {}
 
 
 async def test_deadlines_come_in_batches_without_a_miss(stores):

@@ -9,7 +9,7 @@ from interleaving import LOCK_ROW, until
 
 from persistence import database
 from persistence.assignments import Assignment, Conflict
-from persistence.database import Database
+from persistence.database import Database, Unstorable
 from persistence.installation import Installation, Mismatch, install
 from persistence.log import Unavailable
 from persistence.postgres import PostgresStores
@@ -28,6 +28,13 @@ async def test_names_can_be_changed_and_erased(stores):
     await stores.names.save({"u1": "Anna"})
     assert await stores.names.load(["u1", "u2", "u3"]) == {"u1": "Anna", "u2": "Bob"}
     await stores.names.erase("u1")
+    assert await stores.names.load(["u1"]) == {}
+
+
+async def test_a_name_that_cannot_be_stored_is_refused(stores):
+    """The error is one of ours, and the connection stays good."""
+    with pytest.raises(Unstorable):
+        await stores.names.save({"u1": "A\0"})
     assert await stores.names.load(["u1"]) == {}
 
 
