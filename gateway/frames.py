@@ -34,7 +34,7 @@ def text_frame(payload: bytes) -> bytes:
 class Inbox:
     """One connection's incoming bytes. `feed` them, then `take` until there's nothing whole."""
 
-    __slots__ = ("_conn", "_data", "_limit", "_pos")
+    __slots__ = ("_conn", "_data", "_hopeless", "_limit", "_pos")
 
     def __init__(self, conn: ServerProtocol, limit: int) -> None:
         """Read for `conn`, whose handshake is done; messages have at most `limit` bytes."""
@@ -42,6 +42,7 @@ class Inbox:
         self._limit = limit
         self._data = b""
         self._pos = 0
+        self._hopeless = False
 
     def feed(self, data: bytes) -> None:
         """Add bytes from the network."""
@@ -60,12 +61,15 @@ class Inbox:
         """
         data, pos = self._data, self._pos
         left = len(data) - pos
+        if self._hopeless and left:
+            return self._pass(len(data))
         if left < 2:
             return None
         head, size, conn = data[pos], data[pos + 1] & 0x7F, self._conn
         begin = 6 if size < 126 else 8 if size == 126 else 14
         if head not in _CLEAN or data[pos + 1] < 0x80:
-            return self._pass(len(data))  # websockets refuses it by its first two bytes
+            self._hopeless = True  # websockets refuses it, now or when it's whole
+            return self._pass(len(data))
         if left < begin - 4:
             return None
         if size > 125:

@@ -1,0 +1,101 @@
+"""The fast cutting of frames: it must agree with websockets' own parser on whatever comes in."""
+
+from gateway.frames import Inbox, text_frame
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from websockets.client import ClientProtocol
+from websockets.frames import Frame, Opcode
+from websockets.protocol import OPEN
+from websockets.server import ServerProtocol
+from websockets.uri import parse_uri
+
+LIMIT = 300
+MASK = b"\x11\x22\x33\x44"
+
+
+def server() -> ServerProtocol:
+    return ServerProtocol(max_size=LIMIT, state=OPEN)
+
+
+def masked(head: int, payload: bytes, *, mask: bytes = MASK, length: int | None = None) -> bytes:
+    size = len(payload) if length is None else length
+    if size < 126:
+        prefix = bytes((head, 0x80 | size))
+    elif size < 65_536:
+        prefix = bytes((head, 0xFE)) + size.to_bytes(2, "big")
+    else:
+        prefix = bytes((head, 0xFF)) + size.to_bytes(8, "big")
+    return prefix + mask + bytes(b ^ mask[i % 4] for i, b in enumerate(payload))
+
+
+sizes = st.one_of(st.integers(0, 8), st.sampled_from([124, 125, 126, 127, LIMIT - 1, LIMIT, LIMIT + 1]))
+payloads = st.tuples(sizes, st.integers(0, 255)).map(lambda p: bytes((p[1] + i) % 256 for i in range(p[0])))
+sound = st.builds(
+    masked,
+    st.sampled_from([0x81, 0x81, 0x81, 0x01, 0x00, 0x80, 0x82, 0x89, 0x8A]),
+    payloads,
+    mask=st.binary(min_size=4, max_size=4),
+)
+odd = st.one_of(
+    st.builds(masked, st.integers(0, 255), payloads),
+    st.builds(masked, st.just(0x81), payloads, length=st.integers(0, 1 << 20)),
+    st.just(masked(0x88, b"\x03\xe8bye")),
+    st.just(masked(0x88, b"\x03")),
+    st.just(b"\x81\x02hi"),
+    st.binary(max_size=12),
+)
+streams = st.lists(st.one_of(sound, sound, sound, odd), max_size=8).map(b"".join)
+
+
+def by_library(stream: bytes):
+    conn = server()
+    conn.receive_data(stream)
+    return conn, [(f.opcode, f.fin, bytes(f.data)) for f in conn.events_received()]
+
+
+def by_inbox(chunks: list[bytes]):
+    conn = server()
+    inbox, seen = Inbox(conn, LIMIT), []
+    for chunk in chunks:
+        inbox.feed(chunk)
+        while (item := inbox.take()) is not None:
+            if type(item) is bytes:
+                seen.append((Opcode.TEXT, True, item))
+            else:
+                seen += [(f.opcode, f.fin, bytes(f.data)) for f in item]
+    return conn, seen
+
+
+def outcome(conn: ServerProtocol):
+    return (
+        conn.state,
+        type(conn.parser_exc),
+        conn.current_size,
+        conn.close_rcvd,
+        conn.close_sent and conn.close_sent.code,
+        b"".join(conn.data_to_send()),
+    )
+
+
+@settings(max_examples=600, deadline=None)
+@given(streams, st.lists(st.integers(0, 2000), max_size=6))
+@example(masked(0x81, b"x" * LIMIT) + masked(0x81, b"y"), [1, 2, 3, 4, 5, 6])
+@example(masked(0x01, b"a") + masked(0x89, b"p") + masked(0x80, b"b") + masked(0x81, b"c"), [9])
+@example(masked(0x01, b"x" * 200) + masked(0x80, b"y" * 101), [])
+@example(masked(0x88, b"\x03\xe8") + masked(0x81, b"late"), [])
+def test_any_stream_split_anywhere_means_the_same_to_both(stream, cuts):
+    """Messages, answers, and the state of the protocol equal websockets' on the whole stream."""
+    ends = sorted({min(cut, len(stream)) for cut in cuts} | {len(stream)})
+    chunks = [stream[a:b] for a, b in zip([0, *ends], ends, strict=False)]
+    theirs, expected = by_library(stream)
+    ours, seen = by_inbox([c for c in chunks if c])
+    assert seen == expected
+    assert outcome(ours) == outcome(theirs)
+
+
+@given(st.binary(max_size=200) | st.sampled_from([125, 126, 65_535, 65_536]).map(lambda n: b"x" * n))
+def test_our_frames_are_what_a_client_reads(payload):
+    """A client's parser reads back the payload that a server's frame was built of."""
+    client = ClientProtocol(parse_uri("ws://localhost/"), state=OPEN)
+    client.receive_data(text_frame(payload))
+    assert client.events_received() == [Frame(Opcode.TEXT, payload)]
