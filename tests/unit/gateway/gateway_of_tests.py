@@ -5,15 +5,15 @@ import json
 from contextlib import asynccontextmanager
 
 import httpx
+from memory_router import MemoryRouter
+from websockets.asyncio.client import connect
+
 from gateway.app import App, Parts
 from gateway.server import Server, listen
 from gateway.settings import GatewaySettings
-from memory_router import MemoryRouter
-from runtime.behaviours import load
-from websockets.asyncio.client import connect
-
 from persistence.log import Unavailable
 from persistence.snapshots import Played
+from runtime.behaviours import load
 
 SECRET = b"a secret of the tests"
 

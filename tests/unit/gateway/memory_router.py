@@ -4,6 +4,7 @@
 import asyncio
 
 import msgspec
+
 from actors.behaviour import Context, Rejected, Repeated
 from runtime.asks import Away, Done, Missed, Packed, Refused
 from runtime.behaviours import Kind

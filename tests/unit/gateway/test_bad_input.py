@@ -1,10 +1,16 @@
 """Every wrong request gets a clear answer in problem+json."""
 
+import asyncio
+import time
+
 import httpx
 import jsonschema
+import jwt
 import pytest
-from gateway.schemas import PROBLEM
 from gateway_of_tests import running
+
+from gateway.identity import derive
+from gateway.schemas import PROBLEM
 
 LARGE = b'{"uci":"' + b"x" * 70_000 + b'"}'
 GAME = "/games/{game}"
@@ -127,10 +133,6 @@ async def test_a_body_without_a_length_is_bounded_as_well(gateway):
 
 async def test_an_expired_or_foreign_token_is_401(gateway):
     """Tokens of another secret, and those that have expired, prove nothing."""
-    import time
-
-    import jwt
-    from gateway.identity import derive
 
     key = derive(b"a secret of the tests", b"guest tokens")
     claims = {"iss": "gameshard", "sub": "u", "name": "n", "exp": time.time() + 60}
@@ -172,7 +174,6 @@ async def test_a_failure_of_our_own_is_told_without_its_inside(gateway):
 
 async def test_http_nonsense_ends_the_connection_only(gateway):
     """Bytes that aren't HTTP get 400, and others are served."""
-    import asyncio
 
     reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
     writer.write(b"\x16\x03\x01nonsense\r\n\r\n")

@@ -1,6 +1,5 @@
 """The fast cutting of frames: it must agree with websockets' own parser on whatever comes in."""
 
-from gateway.frames import Inbox, text_frame
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from websockets.client import ClientProtocol
@@ -8,6 +7,8 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 from websockets.uri import parse_uri
+
+from gateway.frames import Inbox, text_frame
 
 LIMIT = 300
 MASK = b"\x11\x22\x33\x44"
@@ -28,8 +29,12 @@ def masked(head: int, payload: bytes, *, mask: bytes = MASK, length: int | None 
     return prefix + mask + bytes(b ^ mask[i % 4] for i, b in enumerate(payload))
 
 
-sizes = st.one_of(st.integers(0, 8), st.sampled_from([124, 125, 126, 127, LIMIT - 1, LIMIT, LIMIT + 1]))
-payloads = st.tuples(sizes, st.integers(0, 255)).map(lambda p: bytes((p[1] + i) % 256 for i in range(p[0])))
+sizes = st.one_of(
+    st.integers(0, 8), st.sampled_from([124, 125, 126, 127, LIMIT - 1, LIMIT, LIMIT + 1])
+)
+payloads = st.tuples(sizes, st.integers(0, 255)).map(
+    lambda p: bytes((p[1] + i) % 256 for i in range(p[0]))
+)
 sound = st.builds(
     masked,
     st.sampled_from([0x81, 0x81, 0x81, 0x01, 0x00, 0x80, 0x82, 0x89, 0x8A]),
@@ -93,7 +98,9 @@ def test_any_stream_split_anywhere_means_the_same_to_both(stream, cuts):
     assert outcome(ours) == outcome(theirs)
 
 
-@given(st.binary(max_size=200) | st.sampled_from([125, 126, 65_535, 65_536]).map(lambda n: b"x" * n))
+@given(
+    st.binary(max_size=200) | st.sampled_from([125, 126, 65_535, 65_536]).map(lambda n: b"x" * n)
+)
 def test_our_frames_are_what_a_client_reads(payload):
     """A client's parser reads back the payload that a server's frame was built of."""
     client = ClientProtocol(parse_uri("ws://localhost/"), state=OPEN)

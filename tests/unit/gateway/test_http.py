@@ -3,9 +3,9 @@
 import asyncio
 
 import pytest
-from gateway.ids import LENGTH
 from gateway_of_tests import running
 
+from gateway.ids import LENGTH
 from persistence.snapshots import Played
 
 
@@ -130,7 +130,10 @@ async def test_operators_see_health_readiness_shards_and_metrics():
         assert away.headers["retry-after"]
         await gateway.http.get("/games/nosuchgame")
         text = (await gateway.http.get("/metrics")).text
-        assert 'gameshard_gateway_responses_total{gateway="gateway-0",status="404",what="state"} 1.0' in text
+        assert (
+            'gameshard_gateway_responses_total{gateway="gateway-0",status="404",what="state"} 1.0'
+            in text
+        )
 
 
 async def test_names_are_kept_and_their_absence_hurts_nobody():
@@ -153,7 +156,9 @@ async def test_nobody_answering_is_503_and_says_when_to_come_again(command):
         ann = await gateway.player("Ann")
         game = await gateway.game(ann)
         gateway.router.away = True
-        answer = await gateway.http.post(f"/games/{game}/{command}", json={"uci": "e2e4"}, headers=ann)
+        answer = await gateway.http.post(
+            f"/games/{game}/{command}", json={"uci": "e2e4"}, headers=ann
+        )
         assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
         assert answer.headers["retry-after"] == "2"
 

@@ -4,7 +4,12 @@ import asyncio
 import time
 from types import SimpleNamespace
 
+import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from hypothesis import given
+from hypothesis import strategies as st
+
 from gateway import resume as resume_module
 from gateway.catalog import Catalog
 from gateway.heartbeat import Heartbeat
@@ -17,8 +22,6 @@ from gateway.problems import statuses
 from gateway.recent import Recent
 from gateway.resume import ResumeTokens
 from gateway.settings import GatewaySettings
-from hypothesis import given
-from hypothesis import strategies as st
 from runtime.behaviours import load
 
 
@@ -143,7 +146,9 @@ def test_a_resume_token_is_good_for_its_game_and_time(monkeypatch):
     assert (user, until) == ("ann", 1_000_000 + 86_400)
     assert tokens.read(token, "other") is None
     assert ResumeTokens(b"another").read(token, "game") is None
-    assert all(tokens.read(bad, "game") is None for bad in ("", "x", token[:-4], "é" * 9, "A" * 999))
+    assert all(
+        tokens.read(bad, "game") is None for bad in ("", "x", token[:-4], "é" * 9, "A" * 999)
+    )
     clock.time = lambda: 1_003_601.0
     assert tokens.read(token, "game") is None
     renewed = tokens.issue("ann", "game", until)
@@ -219,8 +224,6 @@ def test_every_code_of_every_game_has_a_status():
 
 async def test_an_outside_issuers_tokens_are_checked_in_every_way():
     """Right key, issuer, audience and time: the user; any of them wrong: nobody."""
-    import jwt
-    from cryptography.hazmat.primitives.asymmetric import ec
 
     key, other = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     jwk = jwt.algorithms.ECAlgorithm.to_jwk(key.public_key(), as_dict=True) | {"kid": "k1"}
