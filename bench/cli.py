@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+from typing import Any
+
 import typer
 
 from bench.commands.check import check
@@ -10,6 +14,11 @@ from bench.commands.games import games
 from bench.commands.memory import memory
 from bench.commands.moves import moves
 from bench.commands.peers import peers
+from bench.crew import CrewError
+from bench.http import UnansweredError
+from bench.screen import console
+from bench.scripts import BrokenGameError
+from bench.server import UnreachableError
 
 app = typer.Typer(
     name="bench",
@@ -17,5 +26,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Measure a running server from outside: it needs only its URL.",
 )
+
+
+def _plainly(command: Callable[..., None]) -> Callable[..., None]:
+    """Have what can go wrong in a run said in a line, with exit code 2, not as a traceback."""
+
+    @functools.wraps(command)
+    def run(*args: Any, **options: Any) -> None:
+        try:
+            command(*args, **options)
+        except (BrokenGameError, CrewError, UnansweredError, UnreachableError) as error:
+            console.print(f"bench {command.__name__}: {error}", markup=False)
+            raise typer.Exit(2) from error
+
+    return run
+
+
 for command in (games, moves, connections, memory, peers, check):
-    app.command(name=command.__name__.replace("_", "-"))(command)
+    app.command(name=command.__name__)(_plainly(command))
