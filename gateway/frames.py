@@ -79,7 +79,7 @@ class Inbox:
             end = len(data)  # websockets refuses it by its length
         elif end > len(data):
             return None
-        elif head == TEXT and conn.state is OPEN:
+        elif head == TEXT and conn.current_size is None and conn.state is OPEN:
             self._pos = end
             return apply_mask(data[pos + begin : end], data[pos + begin - 4 : pos + begin])
         return self._pass(end)

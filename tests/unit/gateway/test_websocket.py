@@ -4,6 +4,7 @@ import asyncio
 import json
 from contextlib import AsyncExitStack
 
+import jsonschema
 import pytest
 from gateway_of_tests import running, said, say, until
 from websockets.exceptions import ConnectionClosed
@@ -13,7 +14,7 @@ from websockets.frames import Opcode
 async def closed(socket) -> int:
     """Return the close code that the server gave."""
     async with asyncio.timeout(5):
-        with pytest.raises(ConnectionClosed) as caught:
+        with pytest.raises(ConnectionClosed) as caught:  # noqa: PT012  (reads until it ends)
             while True:
                 await socket.recv()
     return caught.value.rcvd.code
@@ -272,11 +273,8 @@ async def test_presence_follows_who_comes_and_goes():
     async with running() as gateway, AsyncExitStack() as stack:
         ann, bob = await gateway.player("Ann"), await gateway.player("Bob")
         game = await gateway.game(ann, bob)
-        ids = sorted(
-            s["id"]
-            for k in ("white", "black")
-            if (s := (await gateway.http.get(f"/games/{game}")).json()[k])
-        )
+        view = (await gateway.http.get(f"/games/{game}")).json()
+        ids = sorted(view[color]["id"] for color in ("white", "black") if view[color])
         sockets = [
             await stack.enter_async_context(gateway.ws(f"/ws/games/{game}", who))
             for who in (ann, ann, bob, None)
@@ -339,8 +337,6 @@ async def test_a_token_that_expires_ends_its_socket(monkeypatch):
 
 async def test_frames_are_json_of_the_published_shapes():
     """Every server frame of a conversation validates against the AsyncAPI document."""
-    import jsonschema
-
     async with running() as gateway:
         document = (await gateway.http.get("/asyncapi.json")).json()
         schemas = [
