@@ -133,7 +133,8 @@ function tick() {
   for (const [place, color] of places()) {
     const runs = game.status === "started" && game.clock.running === color;
     const spent = runs ? Math.max(0, Date.now() + offset - Date.parse(game.clock.at)) : 0;
-    const left = game.clock[`${color}_ms`] - spent;
+    const begins = game.clock.days ? game.clock.days * 86_400_000 : game.clock.initial * 1000;
+    const left = game.status === "open" ? begins : game.clock[`${color}_ms`] - spent;
     const shown = $(`#${place} time`);
     shown.textContent = time(left);
     shown.classList.toggle("low", runs && left < 20_000);
@@ -149,7 +150,7 @@ function renderPlayers() {
   for (const [place, color] of places()) {
     const player = game[color];
     const you = color === seat() ? " (you)" : "";
-    $(`#${place} b`).textContent = player ? `${player.name ?? player.id}${you}` : "waiting for an opponent";
+    $(`#${place} b`).textContent = player ? `${player.name ?? player.id}${you}` : "Open seat";
     $(`#${place}`).dataset.color = color;
     $(`#${place}`).classList.toggle("turn", game.status === "started" && game.turn === color);
     const here = player && presence?.[color];
@@ -157,8 +158,8 @@ function renderPlayers() {
     $(`#${place} .presence`).title = here ? "connected" : "away";
     $(`#${place} time`).hidden = !game.clock;
   }
-  const watchers = presence?.watchers ?? 0;
-  $("#watchers").textContent = watchers ? `${watchers} watching` : "";
+  const watchers = presence ? presence.watchers - presence.white - presence.black : 0;
+  $("#watchers").textContent = watchers > 0 ? `${watchers} watching` : "";
 }
 
 function renderMoves() {
@@ -181,11 +182,12 @@ function renderOffer() {
   const mine = seat();
   const offer = game.offers.find(({ by }) => mine && by !== mine);
   const own = game.offers.find(({ by }) => by === mine);
-  const words = { draw: "a draw", takeback: "to take back a move", rematch: "a rematch" };
+  const words = { draw: ["offer", "a draw"], takeback: ["ask", "to take back a move"], rematch: ["offer", "a rematch"] };
+  const [verb, what] = words[(offer ?? own)?.type] ?? [];
   $("#offer").hidden = !offer && !own;
   $("#offer span").textContent = offer
-    ? `Your opponent offers ${words[offer.type]}.`
-    : `You offered ${words[own?.type]}.`;
+    ? `Your opponent ${verb}s ${what}.`
+    : `You ${verb}ed ${what}.`;
   const [accept, decline] = $("#offer").querySelectorAll("button");
   Object.assign(accept, { textContent: "Accept", hidden: !offer });
   Object.assign(decline, { textContent: "Decline", hidden: !offer });

@@ -14,6 +14,8 @@ async def table(running_system, browser):
     """Ann with White and Bob with Black at a new game, with its link."""
     ann = await Person.open(browser, running_system)
     link = await ann.create("Ann")
+    await expect(ann.page.locator("#top")).to_contain_text("Open seat")
+    await expect(ann.page.locator("#top time")).to_have_text("5:00")
     bob = await Person.open(browser, link)
     await bob.join("Bob")
     await expect(ann.page.locator("#top b")).to_have_text("Bob")
@@ -44,6 +46,7 @@ async def test_two_people_play_to_mate_and_a_third_watches(browser, table, pictu
     await expect(eve.page.locator("#bottom b")).to_have_text("Ann")
     await expect(bob.page.locator("#top b")).to_have_text("Ann")
     await expect(eve.page.get_by_role("button", name="Rematch")).to_be_hidden()
+    await expect(ann.page.locator("#watchers")).to_have_text("1 watching")
     await ann.page.screenshot(path=pictures / "mate.png")
     await eve.page.screenshot(path=pictures / "watcher.png")
     assert eve.complaints == []
