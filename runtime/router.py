@@ -181,7 +181,11 @@ class Router:
         those that come earlier the new subscriber must ignore. There's one listener per game and
         router: the first one given stays until `unwatch`.
         """
-        self._watches.add(game, partition_of(game, self._table.partitions or 1), listener)
+        if not self._table.partitions:  # no table yet: nobody knows where the game lives
+            self._stale()
+            on_open(Away())
+            return
+        self._watches.add(game, partition_of(game, self._table.partitions), listener)
 
         def message(reply: int, partition: int, _held: int, _again: bool) -> Message:
             return WatchIn(reply, partition, game, after)
@@ -220,6 +224,7 @@ class Router:
     ) -> None:
         count = self._table.partitions
         if not count:
+            self._stale()
             on_answer(Away())
             return
         pending = Pending(partition_of(game, count), message, on_answer, self._loop.time(), timeout)

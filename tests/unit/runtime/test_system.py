@@ -228,6 +228,30 @@ async def test_a_watch_survives_a_take_over_without_gap_or_repeat():
         assert ear.heard == [2, 3, 4, 5, 6, 7]
 
 
+async def test_a_watch_that_began_before_the_table_was_known_is_answered_and_can_be_repeated():
+    """Before there's a table a watch is `Away`; afterwards the same game is heard in full."""
+    async with running() as system:
+        await system.do("g1", "create")
+        early = Router("early", SECRET, RouterSettings(), system._refresh, dict)
+        table, system.table = system.table, RoutingTable(0, ())
+        await early.start()
+        ear, opened = Ear(), []
+        early.watch("g1", None, ear, 3.0, opened.append)
+        assert opened == [Away()]
+        system.table = table
+        early.route(table)
+        early.watch("g1", None, ear, 3.0, opened.append)
+        await until(lambda: len(opened) == 2)
+        old = system.shard
+        await system.take_over()
+        await old.stop(0.1)
+        for router in (system.router, early):
+            router.route(system.table)
+        await system.do("g1", "add")
+        await until(lambda: ear.heard == [2])
+        await early.close()
+
+
 async def test_a_second_subscriber_gets_what_it_missed_then_what_comes():
     """`after` gives just the later events, from memory or from the store."""
     async with running(snapshot_events=3) as system:
