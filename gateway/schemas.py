@@ -103,9 +103,9 @@ class Schemas:
         return schema
 
 
-def first_line(of: Any) -> str:
-    """Return the first sentence of what a type says about itself."""
-    return (of.__doc__ or "").strip().split("\n")[0].rstrip(".")
+def first_line(of: type) -> str:
+    """Return the first line of what a type says about itself, or else its name."""
+    return (of.__doc__ or "").strip().split("\n")[0].rstrip(".") or of.__name__
 
 
 def merged(schemas: list[Schema]) -> Schema:

@@ -1,0 +1,233 @@
+"""Clients that stall, flood, vanish or come in crowds: they harm themselves only."""
+
+import asyncio
+import json
+import socket as sockets
+from contextlib import AsyncExitStack
+
+from gateway_of_tests import running, said, say, until
+from test_frames import masked
+
+from gateway.metrics import Counts
+from gateway.settings import GatewaySettings
+from gateway.topics import Subscriber, Topics
+from runtime.asks import Packed
+
+NOISE = b'{"type":"x","seq":%d,"pad":"' + b"x" * 60_000 + b'"}'
+
+
+async def raw(gateway, path: str, headers: dict[str, str], **options):
+    """Return a bare socket after the handshake; nothing is read of it unless the test does."""
+    sock = sockets.socket()
+    for option, value in options.items():
+        sock.setsockopt(sockets.SOL_SOCKET, getattr(sockets, option), value)
+    sock.setblocking(False)
+    loop = asyncio.get_running_loop()
+    await loop.sock_connect(sock, ("127.0.0.1", gateway.port))
+    lines = [f"GET {path} HTTP/1.1", "host: x", "connection: upgrade", "upgrade: websocket"]
+    lines += ["sec-websocket-version: 13", "sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA=="]
+    lines += [f"{k}: {v}" for k, v in headers.items()]
+    await loop.sock_sendall(sock, "\r\n".join([*lines, "", ""]).encode())
+    assert b" 101 " in await loop.sock_recv(sock, 1024)
+    return sock
+
+
+async def test_a_client_that_reads_nothing_is_dropped_and_others_get_everything():
+    """Beyond its room a socket is closed as slow; the one beside it misses nothing."""
+    async with running(write_buffer=256 * 1024) as gateway:
+        ann = await gateway.player("Ann")
+        game = await gateway.game(ann)
+        stalled = await raw(gateway, f"/ws/games/{game}", {}, SO_RCVBUF=4096)
+        async with gateway.ws(f"/ws/games/{game}", max_size=None) as healthy:
+            await said(healthy, "snapshot")
+            await until(lambda: gateway.app.counts.subscriptions == 2)
+            topic = gateway.router.listeners[game]
+            for seq in range(2, 202):
+                topic.on_event(seq, NOISE % seq)
+                assert (await said(healthy, "x"))["seq"] == seq
+            await until(lambda: gateway.app.counts.sockets == 1)
+            assert gateway.app.counts.closes == {"slow": 1}
+            assert gateway.app.counts.subscriptions == 1
+        stalled.close()
+
+
+async def test_a_history_larger_than_the_room_is_sent_whole():
+    """A long beginning isn't held against its reader."""
+    async with running(write_buffer=16 * 1024) as gateway:
+        ann = await gateway.player("Ann")
+        game = await gateway.game(ann)
+        log = gateway.router.games[game].log
+        log += [NOISE % seq for seq in range(2, 12)]
+        async with gateway.ws(f"/ws/games/{game}?after=0", max_size=None) as socket:
+            assert (await said(socket, "resumed"))["seq"] == 11
+            assert [(await said(socket))["seq"] for _ in range(11)] == list(range(1, 12))
+
+
+async def test_a_flood_is_read_slowly_and_nothing_of_it_is_lost():
+    """Beyond its rate a socket waits in the network; each frame is answered in the end, in order."""
+    async with running(frame_rate=400.0, frame_burst=20) as gateway, AsyncExitStack() as stack:
+        flooding = await stack.enter_async_context(gateway.ws("/ws"))
+        other = await stack.enter_async_context(gateway.ws("/ws"))
+        for n in range(100):
+            await say(flooding, type="ping", id=str(n))
+        await say(other, type="ping", id="other")
+        assert (await said(other))["id"] == "other"
+        assert [(await said(flooding))["id"] for _ in range(100)] == [str(n) for n in range(100)]
+        assert gateway.app.counts.throttled > 0
+
+
+async def test_a_flood_of_control_frames_is_slowed_as_well():
+    """Pings count like text."""
+    async with running(frame_rate=400.0, frame_burst=20) as gateway:
+        flooding = await raw(gateway, "/ws", {})
+        loop = asyncio.get_running_loop()
+        await loop.sock_sendall(flooding, masked(0x89, b"p") * 100)
+        got = b""
+        async with asyncio.timeout(5):
+            while got.count(b"\x8a\x01p") < 100:
+                got += await loop.sock_recv(flooding, 65_536)
+        assert gateway.app.counts.throttled > 0
+        flooding.close()
+
+
+async def test_commands_beyond_the_bound_wait_until_one_is_answered():
+    """Unanswered commands of a socket are bounded; the rest stay unread, and then are done."""
+    async with running(pending_commands=4) as gateway:
+        ann, bob = await gateway.player("Ann"), await gateway.player("Bob")
+        game = await gateway.game(ann, bob)
+        async with gateway.ws("/ws", ann) as socket:
+            gateway.router.held = []
+            before = len(gateway.router.asked)
+            for n in range(10):
+                await say(socket, type="move", game=game, id=f"c{n}", uci="e2e5")
+            await until(lambda: len(gateway.router.asked) == before + 4)
+            (session,) = gateway.app._hall.sessions
+            await until(lambda: session.socket._halted)
+            gateway.router.let_go()
+            assert [(await said(socket))["id"] for _ in range(10)] == [f"c{n}" for n in range(10)]
+            await until(lambda: not session.socket._halted)
+
+
+async def test_a_dead_peer_is_found_by_its_silence():
+    """A socket that answers no ping for an interval is closed 4408, and its seat is left."""
+    async with running(heartbeat=0.128) as gateway:
+        ann = await gateway.player("Ann")
+        game = await gateway.game(ann)
+        dead = await raw(gateway, f"/ws/games/{game}", ann)
+        await until(lambda: gateway.app.counts.sockets == 1)
+        await until(lambda: not gateway.app.counts.sockets)
+        assert gateway.app.counts.closes == {"idle": 1}
+        got = await asyncio.get_running_loop().sock_recv(dead, 1 << 20)
+        assert b"\x88\x06" + (4408).to_bytes(2, "big") + b"idle" in got
+        assert gateway.router.attended[game] == ([], 0)
+        dead.close()
+
+
+async def test_a_vanished_client_leaves_nothing_behind():
+    """After a reset connection no socket, session, subscription or watch remains."""
+    async with running() as gateway:
+        ann = await gateway.player("Ann")
+        game = await gateway.game(ann)
+        for _ in range(3):
+            gone = await raw(gateway, f"/ws/games/{game}", ann)
+            await until(lambda: gateway.app.counts.subscriptions == 1)
+            gone.setsockopt(sockets.SOL_SOCKET, sockets.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            gone.close()
+            await until(lambda: not gateway.app.counts.sockets)
+        assert not gateway.app._hall.sessions
+        assert not gateway.router.listeners
+        assert not gateway.app.counts.topics
+        assert not any(gateway.app._heartbeat._slots)
+
+
+class Paper:
+    """An outlet that notes what it's given, and when among all."""
+
+    def __init__(self, order: list) -> None:
+        self.order = order
+        self.frames: list[bytes] = []
+
+    def write(self, frame: bytes) -> None:
+        self.frames.append(frame)
+        self.order.append(self)
+
+
+class Silence:
+    """A router that opens whatever is watched when it's told."""
+
+    def __init__(self) -> None:
+        self.opens = []
+        self.listener = None
+        self.attended = []
+
+    def watch(self, game, after, listener, timeout, on_open) -> None:
+        self.listener = listener
+        self.opens.append(on_open)
+
+    def unwatch(self, game) -> None:
+        self.listener = None
+
+    def attend(self, game, users, watchers) -> None:
+        self.attended.append((list(users), watchers))
+
+
+async def crowd(count: int, fanout: int):
+    """Return (router, topics, player, its outlet, watchers, order) with everybody let in."""
+    router, order = Silence(), []
+    settings = GatewaySettings(fanout=fanout, crowd=5)
+    topics = Topics(router, settings, Counts(), asyncio.get_running_loop())
+    members = []
+    for n in range(count):
+        subscriber = Subscriber(Paper(order), f"u{n}")
+        topics.join("g", None, subscriber, lambda _, s=subscriber: s.started())
+        members.append(subscriber)
+    for opened in router.opens:
+        opened(Packed("chess", 1, b""))
+    topics.promote("g", members[-1])
+    return router, topics, members, order
+
+
+async def test_a_crowd_is_written_to_in_turns_with_the_player_first():
+    """After 500 sockets others get their turn; everybody gets all events once and in order."""
+    router, _, members, order = await crowd(1700, 500)
+    for seq in (2, 3):
+        router.listener.on_event(seq, b'{"seq":%d}' % seq)
+    assert order[0] is order[501] is members[-1].outlet  # both events, before most of the crowd
+    assert len(order) == 502
+    turns = 0
+    while len(order) < 3400:
+        before = len(order)
+        await asyncio.sleep(0)
+        assert len(order) - before <= 500
+        turns += 1
+    assert turns >= 6
+    assert all([json.loads(f[2:])["seq"] for f in m.outlet.frames] == [2, 3] for m in members)
+
+
+async def test_who_leaves_or_comes_in_the_midst_of_a_crowds_event_gets_it_never_or_once():
+    """Leaving ends it at once; a newcomer whose beginning tells the event doesn't get it again."""
+    router, topics, members, _ = await crowd(1000, 100)
+    router.listener.on_event(2, b'{"seq":2}')
+    topics.leave("g", members[500])
+    new = Subscriber(Paper([]), "new")
+    topics.join("g", None, new, lambda _: new.started())
+    router.opens[-1](Packed("chess", 2, b""))
+    router.listener.on_event(3, b'{"seq":3}')
+    await until(lambda: members[998].seq == new.seq == 3)
+    assert members[500].outlet.frames == []
+    assert [json.loads(f[2:])["seq"] for f in new.outlet.frames] == [3]
+
+
+async def test_the_presence_of_a_crowd_is_told_seldom():
+    """A handful is told at once and once a turn; in a crowd changes gather."""
+    router, topics, members, _ = await crowd(4, 500)
+    await asyncio.sleep(0)
+    assert router.attended == [(["u3", "u0", "u1", "u2"], 4)]
+    router, topics, members, _ = await crowd(50, 500)
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert router.attended == []
+    for member in members[1:]:
+        topics.leave("g", member)
+    await asyncio.sleep(0)
+    assert router.attended == [(["u0"], 1)]
