@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from runtime.settings import RouterSettings, ShardSettings
 
 Say = Callable[[str], None]
 _TEND_S = 0.5
+_SERVED_S = 120.0
 
 
 class RunError(Exception):
@@ -87,6 +89,7 @@ class System:
         self._say("Ray")
         address = self._cluster.start_ray()
         self._cluster.start(self._say)
+        self._wait_until_served(self._cluster)
         self._note_processes()
         self.url = f"http://{host}:{port}"
         self._data.announce(Running(self.url, os.getpid(), dsn, config.namespace, address))
@@ -124,6 +127,16 @@ class System:
         except (Mismatch, psycopg.OperationalError) as error:
             raise RunError(str(error).strip()) from error
         return partitions
+
+    def _wait_until_served(self, cluster: Cluster) -> None:
+        """Wait until every gateway reaches the owner of every partition."""
+        self._say("partitions")
+        until = time.monotonic() + _SERVED_S
+        for name in cluster.gateway_names():
+            while not cluster.call(name, "ready"):
+                if time.monotonic() > until:
+                    raise RunError("Not every partition has an owner. See: gameshard doctor")
+                time.sleep(0.05)
 
     def _note_processes(self) -> None:
         processes: list[dict[str, object]] = [{"role": "run", "pid": os.getpid()}]

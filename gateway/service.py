@@ -44,6 +44,10 @@ class GatewayService:
         """Take a routing table."""
         self._router.route(table)
 
+    async def ready(self) -> bool:
+        """Return whether every partition has an owner that answers here."""
+        return self._router.ready
+
     async def pid(self) -> int:
         """Return this process's id."""
         return os.getpid()
