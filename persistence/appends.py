@@ -275,7 +275,7 @@ class Appends:
     async def _repair_until_well(self) -> None:
         """Settle what is in doubt and connect anew, however long it takes."""
         tries = 0
-        while True:
+        while not self._closed:  # a cancellation alone may get lost in Python 3.11's `wait_for`
             try:
                 await self._settle_flight()
                 if self._wire is None:

@@ -120,9 +120,11 @@ async def test_the_check_above_catches_a_log_without_its_fence(empty_dsn, mutant
             connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
         install(empty_dsn, Installation("test", 4))
         async with Proxy(empty_dsn) as proxy:
-            stage = await Stage(empty_dsn, proxy, broken).begin()
-            kept[step.__name__] = await keeps_its_promise(stage, step)
-            await stage.close()
+            stage = Stage(empty_dsn, proxy, broken)
+            try:
+                kept[step.__name__] = await keeps_its_promise(await stage.begin(), step)
+            finally:
+                await stage.close()
     assert kept["after_the_commit"]
     assert not all(kept.values())
 
