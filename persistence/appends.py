@@ -17,66 +17,26 @@ import psycopg
 from msgspec import Struct
 from psycopg import pq
 
-from persistence import arrays
+from persistence.append_statement import (
+    APPEND,
+    APPEND_TYPES,
+    Entry,
+    Owned,
+    encode,
+    parameters,
+)
 from persistence.log import Fenced, Record, Unavailable
 from persistence.wire import Wire
 
 _log = logging.getLogger(__name__)
 _MOST_RECORDS = 5_000
 _MOST_BYTES = 8 << 20
-_LARGEST = 256 << 20
 _PAUSES_S = (0.05, 0.1, 0.2, 0.4, 0.8, 1.0)
 STUCK_S = 10.0
 """A statement without an answer for so long counts as of unknown outcome."""
 
-APPEND_TYPES = "int4[], int8[], int8[], int4[], int4[], int4[], text[], int4[], bytea[], bytea[]"
-APPEND = """
-WITH clock AS MATERIALIZED (
-    SELECT (extract(epoch FROM clock_timestamp()) * 1000)::int8 AS now
-), held AS (
-    UPDATE partitions p
-    SET head = p.head + a.n, alive_until = greatest(p.alive_until, (SELECT now FROM clock))
-    FROM unnest($1, $2, $3, $4) AS a (id, epoch, version, n)
-    WHERE p.id = a.id AND p.epoch = a.epoch AND p.version = a.version
-    RETURNING p.id, p.head - a.n AS first
-), added AS (
-    INSERT INTO events (partition, "offset", game, seq, key, value, at)
-    SELECT r.partition, held.first + r.place, r.game, r.seq, r.key, r.value,
-        (SELECT now FROM clock)
-    FROM unnest($5, $6, $7, $8, $9, $10) AS r (partition, place, game, seq, key, value)
-    JOIN held ON held.id = r.partition
-)
-SELECT id, first FROM held
-"""
-
 Settle = Callable[[int, int], Awaitable[tuple[int, int] | None]]
 """(partition, epoch) -> (version, head) of the row with its version raised; None: not ours."""
-
-
-class Entry(Struct, eq=False):
-    """One append with its records as columns, encoded once however often it's sent.
-
-    Attributes:
-        first: The offset that it gets, if the statement lands; set when it's sent.
-    """
-
-    partition: int
-    epoch: int
-    count: int
-    games: bytes
-    seqs: bytes
-    keys: bytes
-    values: bytes
-    future: asyncio.Future[int]
-    first: int = 0
-
-
-class Owned(Struct):
-    """What we know of a row that is ours."""
-
-    epoch: int
-    version: int
-    head: int
 
 
 class Counters(Struct):
@@ -156,7 +116,8 @@ class Appends:
         if self._watchdog is None:
             self._watchdog = self._loop.call_later(STUCK_S, self._watch)
         try:
-            self._wire.send(self._parameters(taken))
+            owned = [self._owned[entry.partition] for entry in taken]
+            self._wire.send(parameters(taken, owned))
         except psycopg.Error as error:
             self._lost(error)
 
@@ -179,28 +140,6 @@ class Appends:
                 size += len(entry.values) + len(entry.keys) + len(entry.games)
         self._queue.extendleft(reversed(later))
         return list(taken.values())
-
-    def _parameters(self, entries: Sequence[Entry]) -> list[bytes]:
-        owned = [self._owned[entry.partition] for entry in entries]
-        n, total = len(entries), sum([entry.count for entry in entries])
-        array, int4s = arrays.array, arrays.int4s
-        ids = [int4s([entry.partition]) for entry in entries]
-        return [
-            array(arrays.INT4, n, b"".join(ids)),
-            array(arrays.INT8, n, arrays.int8s([mine.epoch for mine in owned])),
-            array(arrays.INT8, n, arrays.int8s([mine.version for mine in owned])),
-            array(arrays.INT4, n, int4s([entry.count for entry in entries])),
-            array(
-                arrays.INT4,
-                total,
-                b"".join([id_ * e.count for id_, e in zip(ids, entries, strict=True)]),
-            ),
-            array(arrays.INT4, total, b"".join([arrays.counting(e.count) for e in entries])),
-            array(arrays.TEXT, total, b"".join([entry.games for entry in entries])),
-            array(arrays.INT4, total, b"".join([entry.seqs for entry in entries])),
-            array(arrays.BYTEA, total, b"".join([entry.keys for entry in entries])),
-            array(arrays.BYTEA, total, b"".join([entry.values for entry in entries])),
-        ]
 
     def _answered(self, result: pq.abc.PGresult) -> None:
         if result.status != pq.ExecStatus.TUPLES_OK:
@@ -335,38 +274,6 @@ class Appends:
             _fail(entry, Unavailable("the log is closed"))
         self._flight = []
         self._queue.clear()
-
-
-def encode(
-    partition: int, epoch: int, records: Sequence[Record], future: asyncio.Future[int]
-) -> Entry:
-    """Return the append of `records` with its columns encoded.
-
-    Raises:
-        ValueError: If there are none, or Postgres can't hold one (a NUL in the game's id, a seq
-            beyond 31 bits, more than 256 MiB).
-    """
-    if not records:
-        raise ValueError("nothing to append")
-    games, seqs, values, keys = zip(*records, strict=True)
-    encoded = arrays.byteas([game.encode() for game in games])
-    if "\0" in "".join(games):
-        raise ValueError("a game's id holds a NUL")
-    if min(seqs) < 0 or max(seqs) >= 1 << 31:
-        raise ValueError("a seq is beyond 31 bits")
-    stored = arrays.byteas(values)
-    if len(stored) > _LARGEST:
-        raise ValueError(f"{len(stored)} bytes are too many for one append")
-    return Entry(
-        partition,
-        epoch,
-        len(records),
-        encoded,
-        arrays.int4s(seqs),
-        arrays.byteas(keys),
-        stored,
-        future,
-    )
 
 
 def _fail(entry: Entry, error: Exception) -> None:

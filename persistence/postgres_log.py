@@ -11,7 +11,8 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from persistence.appends import APPEND, Appends, Counters
+from persistence.append_statement import APPEND
+from persistence.appends import Appends, Counters
 from persistence.database import Database
 from persistence.log import Claim, Fenced, LogError, Record
 

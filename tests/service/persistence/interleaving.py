@@ -6,7 +6,7 @@ import psycopg
 from conformance_log import records
 from pg_proxy import Proxy
 
-from persistence.appends import APPEND
+from persistence.append_statement import APPEND
 from persistence.database import Database
 from persistence.log import Fenced
 from persistence.postgres import PostgresStores

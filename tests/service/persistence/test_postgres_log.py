@@ -14,7 +14,7 @@ from interleaving import LOCK_ROW, STEPS, Stage, keeps_its_promise, until
 from pg_proxy import Proxy
 
 from persistence import appends
-from persistence.appends import APPEND
+from persistence.append_statement import APPEND
 from persistence.installation import Installation, install
 from persistence.local.postgres import LocalPostgres
 from persistence.log import Record
