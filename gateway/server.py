@@ -9,6 +9,7 @@ import uvicorn
 from uvicorn.config import Config
 
 from gateway.app import App, with_cors
+from gateway.joined import HttpProtocol
 from gateway.socket import GameSocket
 
 
@@ -74,7 +75,7 @@ def _config(app: App) -> Config:
         headers.append(("set-cookie", cookie))
     return Config(
         with_cors(app),  # pyright: ignore[reportArgumentType]  (ASGI, in our narrower words)
-        http="httptools",
+        http=HttpProtocol,
         ws=GameSocket,
         ws_ping_interval=None,  # `gateway.heartbeat` pings
         ws_per_message_deflate=False,
