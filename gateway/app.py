@@ -28,7 +28,7 @@ from gateway.problems import Problems
 from gateway.resume import ResumeTokens
 from gateway.session import Hall
 from gateway.settings import GatewaySettings
-from gateway.socket import RESTART, Surroundings
+from gateway.socket import RESTART, LateWriter, Surroundings
 from gateway.topics import Topics
 from gateway.views import Views
 from runtime.router import Router
@@ -82,7 +82,7 @@ class App:
             set(),
         )
         self._heartbeat = Heartbeat(loop, settings.heartbeat)
-        around = Surroundings(settings, self._heartbeat, self.counts)
+        around = Surroundings(settings, self._heartbeat, self.counts, LateWriter(loop))
         self._doorway = Doorway(self._hall, callers, around)
         documents = PageSettings(parts.name, openapi(catalog), asyncapi(catalog), parts.ready)
         self._pages = Pages(

@@ -226,7 +226,7 @@ class Session:
         elif not subscriber.player:
             self._hall.topics.promote(game, subscriber)
         if frames:
-            self.socket.write(frames)
+            self.socket.hold(frames)
 
     # --- following ---------------------------------------------------------------------------
 

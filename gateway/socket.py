@@ -7,7 +7,7 @@ calls `attach`, and from there on a message costs a fifth of what it costs throu
 from __future__ import annotations
 
 import logging
-from asyncio import BaseTransport, TimerHandle, Transport
+from asyncio import AbstractEventLoop, BaseTransport, TimerHandle, Transport
 from typing import Any, Protocol, cast
 
 from msgspec import Struct
@@ -61,6 +61,30 @@ class Surroundings(Struct, frozen=True):
     settings: GatewaySettings
     heartbeat: Heartbeat
     counts: Counts
+    late: LateWriter
+
+
+class LateWriter:
+    """Sends, at the end of this turn of the loop, what sockets held back and nothing followed.
+
+    uvloop writes at once, and a system call costs as much as all of our Python for a move.
+    """
+
+    def __init__(self, loop: AbstractEventLoop) -> None:
+        """Send on `loop`."""
+        self._loop = loop
+        self._sockets: list[GameSocket] = []
+
+    def add(self, socket: GameSocket) -> None:
+        """Note a socket that holds something back."""
+        if not self._sockets:
+            self._loop.call_soon(self._flush)
+        self._sockets.append(socket)
+
+    def _flush(self) -> None:
+        sockets, self._sockets = self._sockets, []
+        for socket in sockets:
+            socket.flush()
 
 
 class GameSocket(WebSocketsSansIOProtocol):
@@ -113,6 +137,7 @@ class GameSocket(WebSocketsSansIOProtocol):
         self._round_trips: list[int] = []
         self._parts: list[bytes] | None = None
         self._late_bytes = 0
+        self._held = b""
         # Not needed any more; of 10,000 sockets they'd be 60 MB.
         for name in ("scope", "request", "response", "queue", "frames", "writable"):
             self.__dict__.pop(name, None)
@@ -238,10 +263,24 @@ class GameSocket(WebSocketsSansIOProtocol):
 
     # --- going out ---------------------------------------------------------------------------
 
+    def hold(self, frame: bytes) -> None:
+        """Send a frame in one write with the next one, or alone when this turn ends."""
+        if self._open:
+            if not self._held:
+                self._around.late.add(self)
+            self._held += frame
+
+    def flush(self) -> None:
+        """Send what is held back."""
+        if self._held:
+            self.write(b"")
+
     def write(self, frame: bytes) -> None:
         """Send whole frames. Never waits and never fails; a full socket is dropped."""
         if not self._open:
             return
+        if self._held:
+            frame, self._held = self._held + frame, b""
         if self._full and self.transport.get_write_buffer_size() > self._room:
             self._drop("slow")
             return
@@ -311,6 +350,7 @@ class GameSocket(WebSocketsSansIOProtocol):
         """Say goodbye, and hang up soon whatever the client answers."""
         if not self._open:
             return
+        self.flush()
         self._around.counts.closes[reason] += 1
         if self.conn.state is OPEN:
             self.conn.send_close(code, reason)
