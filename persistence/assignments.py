@@ -19,17 +19,27 @@ class Assignment(Struct, frozen=True):
 
 
 class Conflict(LogError):  # noqa: N818  (the store's word for it)
-    """The row was changed by somebody else: compare-and-set found another epoch."""
+    """The row was changed by somebody else: compare-and-set found another epoch (or version).
 
-    def __init__(self, partition: int, expected: int, found: int) -> None:
-        super().__init__(f"partition {partition}: expected epoch {expected}, found {found}")
-        self.partition = partition
+    Attributes:
+        expected: The epoch that was expected.
+        found: The row as it is.
+    """
+
+    def __init__(self, expected: int, found: Assignment) -> None:
+        super().__init__(
+            f"partition {found.partition}: expected epoch {expected}, found {found.epoch}"
+        )
         self.expected = expected
         self.found = found
 
 
+class PlanConflict(LogError):  # noqa: N818  (the store's word for it)
+    """Somebody else changed the plan: it isn't of the expected version."""
+
+
 class AssignmentStore(Protocol):
-    """Both methods may raise `persistence.log.Unavailable`."""
+    """Every method may raise `persistence.log.Unavailable`."""
 
     async def read(self) -> Sequence[Assignment]:
         """Return every partition's assignment, by id; epoch 0 and owner "" if never assigned."""
@@ -40,5 +50,21 @@ class AssignmentStore(Protocol):
 
         Raises:
             Conflict: If the epoch is not `expected`.
+        """
+        ...
+
+    async def begin_term(self) -> int:
+        """Return a number higher than every one that this returned before."""
+        ...
+
+    async def read_plan(self) -> tuple[int, bytes]:
+        """Return the stored plan's version and its bytes; 0 and empty if there is none."""
+        ...
+
+    async def write_plan(self, version: int, plan: bytes) -> None:
+        """Replace the plan of version `version - 1`.
+
+        Raises:
+            PlanConflict: If the stored one is of another version.
         """
         ...

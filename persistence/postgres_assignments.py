@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from persistence.assignments import Assignment, Conflict
+from persistence.assignments import Assignment, Conflict, PlanConflict
 from persistence.database import Database
 
 
@@ -22,15 +22,38 @@ class PostgresAssignments:
 
     async def assign(self, partition: int, owner: str, expected: int) -> Assignment:
         """See `AssignmentStore.assign`."""
-        async with self._database.transaction() as cursor:
-            await cursor.execute(
-                "UPDATE partitions SET epoch = epoch + 1, owner = %s"
-                " WHERE id = %s AND epoch = %s RETURNING epoch",
-                (owner, partition, expected),
-            )
-            row = await cursor.fetchone()
-            if row is None:
-                await cursor.execute("SELECT epoch FROM partitions WHERE id = %s", (partition,))
-                found = await cursor.fetchone()
-                raise Conflict(partition, expected, found[0] if found else -1)
-        return Assignment(partition, row[0], owner)
+        rows = await self._database.query(
+            "UPDATE partitions SET epoch = epoch + 1, owner = %s"
+            " WHERE id = %s AND epoch = %s RETURNING id, epoch, owner",
+            owner,
+            partition,
+            expected,
+        )
+        if rows:
+            return Assignment(*rows[0])
+        rows = await self._database.query(
+            "SELECT id, epoch, owner FROM partitions WHERE id = %s", partition
+        )
+        raise Conflict(expected, Assignment(*rows[0]) if rows else Assignment(partition, -1, ""))
+
+    async def begin_term(self) -> int:
+        """See `AssignmentStore.begin_term`."""
+        rows = await self._database.query("UPDATE placement SET term = term + 1 RETURNING term")
+        return rows[0][0]
+
+    async def read_plan(self) -> tuple[int, bytes]:
+        """See `AssignmentStore.read_plan`."""
+        rows = await self._database.query("SELECT plan_version, plan FROM placement")
+        return rows[0][0], bytes(rows[0][1])
+
+    async def write_plan(self, version: int, plan: bytes) -> None:
+        """See `AssignmentStore.write_plan`."""
+        rows = await self._database.query(
+            "UPDATE placement SET plan_version = %s, plan = %s WHERE plan_version = %s"
+            " RETURNING plan_version",
+            version,
+            plan,
+            version - 1,
+        )
+        if not rows:
+            raise PlanConflict(f"the plan isn't of version {version - 1} any more")

@@ -19,12 +19,19 @@ POINTS = 160
 """Virtual nodes of a shard of weight 1: its share deviates by about 1/sqrt(160) = 8%."""
 
 
-def place(partitions: int, shards: Mapping[str, float]) -> list[str]:
+_UNPINNED: Mapping[int, str] = {}
+
+
+def place(
+    partitions: int, shards: Mapping[str, float], pins: Mapping[int, str] = _UNPINNED
+) -> list[str]:
     """Return the shard of every partition.
 
     Args:
         partitions: How many there are.
         shards: Name -> weight (1.0 is an ordinary machine); weights are relative.
+        pins: Partition -> shard, whatever the ring says and however full the shard is. Pins to
+            shards that aren't there don't count.
 
     Raises:
         ValueError: If there is no shard, or a weight is not positive.
@@ -39,7 +46,12 @@ def place(partitions: int, shards: Mapping[str, float]) -> list[str]:
     positions = [position for position, _ in points]
     room = capacities(partitions, shards)
     owners = [""] * partitions
-    for position, partition in sorted((_position(f"p{i}"), i) for i in range(partitions)):
+    for partition, name in pins.items():
+        if name in shards and partition < partitions:
+            owners[partition] = name
+            room[name] = max(0, room[name] - 1)
+    free = [i for i in range(partitions) if not owners[i]]
+    for position, partition in sorted((_position(f"p{i}"), i) for i in free):
         at = bisect_right(positions, position)
         while room[points[at % len(points)][1]] == 0:
             at += 1

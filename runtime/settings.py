@@ -44,3 +44,24 @@ class RouterSettings(Struct, frozen=True, kw_only=True):
     """A command without an owner is tried again after so long, or when the table changes."""
     pending: int = 100_000
     """So many commands may be unanswered in all; then new ones are turned away."""
+
+
+class OwnershipTiming(Struct, frozen=True, kw_only=True):
+    """When the coordinator acts. Times are in seconds; none of them is needed for safety."""
+
+    beat: float = 0.25
+    """A shard says so often that it lives."""
+    silence: float = 1.5
+    """A shard that is silent for so long is taken over from, and then killed."""
+    gather: float = 3.0
+    """A new coordinator waits so long after the last newcomer for shards that are still missing."""
+    settle: float = 2.0
+    """A newcomer gets its share after so long, so that one that dies again moves nothing."""
+    hand_off: float = 5.0
+    """An owner that hasn't given a partition up after so long is taken over from."""
+    opening: float = 30.0
+    """A new owner that doesn't serve after so long counts as failed."""
+    hand_offs: int = 4
+    """So many partitions are handed over in order at a time."""
+    kill_hung: bool = True
+    """Whether a process that hangs is killed, for Ray to start it again."""
