@@ -20,7 +20,7 @@ from gateway.installed import DataDirectory, Running
 from gateway.replay import replay_game
 from gateway.run import RunError, RunOptions, run
 from gateway.settings import GatewaySettings
-from runtime.settings import RouterSettings, ShardSettings
+from runtime.settings import OwnershipTiming, RouterSettings, ShardSettings
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -66,7 +66,10 @@ def run_command(
     data: Data = DEFAULT_DATA,
     host: Annotated[str, typer.Option(help="The address that players reach.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Its port; 0 takes a free one.")] = 8000,
-    shards: Annotated[int, typer.Option(min=1, help="Processes that hold games.")] = 1,
+    shards: Annotated[
+        int | None,
+        typer.Option(min=1, help="Processes that hold games; default: as the last time, or 1."),
+    ] = None,
     gateways: Annotated[int, typer.Option(min=1, help="Processes that players talk to.")] = 1,
     partitions: Annotated[
         int | None,
@@ -92,6 +95,7 @@ def run_command(
         gateway=_settings(GatewaySettings, "GATEWAY"),
         shard=_settings(ShardSettings, "SHARD"),
         router=_settings(RouterSettings, "ROUTER"),
+        ownership=_settings(OwnershipTiming, "OWNERSHIP"),
     )
 
     def say(what: str) -> None:

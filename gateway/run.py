@@ -19,7 +19,7 @@ from persistence.installation import Installation, Mismatch, install
 from persistence.local.postgres import LocalPostgres, PostgresError
 from runtime.cluster import Cluster
 from runtime.config import COORDINATOR, ClusterConfig
-from runtime.settings import RouterSettings, ShardSettings
+from runtime.settings import OwnershipTiming, RouterSettings, ShardSettings
 
 Say = Callable[[str], None]
 _TEND_S = 0.5
@@ -31,18 +31,19 @@ class RunError(Exception):
 
 
 class RunOptions(Struct, frozen=True, kw_only=True):
-    """What the command line decides. `partitions` None: what the data has, or 8."""
+    """What the command line decides. None: what the data has, or 8 partitions and 1 shard."""
 
     data: Path
     host: str = "127.0.0.1"
     port: int = 8000
-    shards: int = 1
+    shards: int | None = None
     gateways: int = 1
     partitions: int | None = None
     dsn: str | None = None
     gateway: GatewaySettings = GatewaySettings()
     shard: ShardSettings = ShardSettings()
     router: RouterSettings = RouterSettings()
+    ownership: OwnershipTiming = OwnershipTiming()
 
 
 class System:
@@ -79,6 +80,7 @@ class System:
             gateways=self._options.gateways,
             shard=self._options.shard,
             router=self._options.router,
+            ownership=self._options.ownership,
         )
         assert self._port is not None
         host, port = self._port.getsockname()[:2]
@@ -88,7 +90,10 @@ class System:
         self._cluster = Cluster(config, ("gateway.service:GatewayService", gateway))
         self._say("Ray")
         address = self._cluster.start_ray()
-        self._cluster.start(self._say)
+        try:
+            self._cluster.start(self._say)
+        except TimeoutError as error:
+            raise RunError("Not every partition has an owner. See: gameshard doctor") from error
         self._wait_until_served(self._cluster)
         self._note_processes()
         self.url = f"http://{host}:{port}"
@@ -143,9 +148,6 @@ class System:
         if self._postgres is not None:
             processes.append({"role": "postgres", "pid": self._postgres.pid})
         assert self._cluster is not None
-        for name in self._cluster.gateway_names():
-            pid = self._cluster.call(name, "pid")
-            processes.append({"role": "gateway", "pid": pid})
         self._cluster.call(COORDINATOR, "note_processes", processes)
 
     def tend(self) -> None:

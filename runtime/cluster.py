@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 from collections.abc import Callable
+from time import monotonic, sleep
 from typing import Any
 
 import ray
@@ -16,6 +17,8 @@ from runtime.host import launch
 
 _log = logging.getLogger(__name__)
 _STOP_S = 15.0
+_SETTLED_S = 120.0
+_PAUSE_S = 0.05
 
 
 class Cluster:
@@ -49,6 +52,7 @@ class Cluster:
             logging_level=logging.ERROR,
             configure_logging=False,
             object_store_memory=80 * 1024 * 1024,
+            _system_config=self._config.health.system_config(),
         )
         return context.address_info["gcs_address"]
 
@@ -62,14 +66,21 @@ class Cluster:
         progress("coordinator")
         self._launch("runtime.services:CoordinatorService", COORDINATOR, config)
         self._started([COORDINATOR])
-        progress(f"{config.shards} shard{'s' if config.shards != 1 else ''}")
-        for name in config.shard_names():
-            self._launch("runtime.services:ShardService", name, config)
-        self._started(config.shard_names())
+        if config.shards is not None:
+            self.call(COORDINATOR, "resize", config.shards)
         progress(f"{config.gateways} gateway{'s' if config.gateways != 1 else ''}")
         for name in config.gateway_names():
             self._launch(self._gateway[0], name, self._gateway[1])
         self._started(config.gateway_names())
+        progress("shards")
+        self._wait_until_settled()
+
+    def _wait_until_settled(self) -> None:
+        until = monotonic() + _SETTLED_S
+        while not self.call(COORDINATOR, "settled"):
+            if monotonic() > until:
+                raise TimeoutError("not every partition has an owner")
+            sleep(_PAUSE_S)
 
     def _launch(self, factory: str, name: str, config: Any) -> None:
         self._handles[name] = launch(factory, name, self._config.namespace, config)
@@ -83,12 +94,26 @@ class Cluster:
 
     def stop(self, progress: Callable[[str], None]) -> None:
         """Stop everything in order: first who takes commands, then who keeps games."""
-        config = self._config
-        for names in (config.gateway_names(), config.shard_names(), [COORDINATOR]):
-            handles = [(name, self._handles[name]) for name in names if name in self._handles]
-            if handles:
-                progress(f"stopping {', '.join(name for name, _ in handles)}")
-            self._stop(handles)
+        self._stop_all(self._config.gateway_names(), progress)
+        self._stop_all(self._shards(), progress)
+        self._stop_all([COORDINATOR], progress)
+
+    def _shards(self) -> list[str]:
+        """Make the coordinator assign nothing more; return the shards, also those of operators."""
+        try:
+            names: list[str] = self.call(COORDINATOR, "rest")
+            handles = {name: ray.get_actor(name, self._config.namespace) for name in names}
+        except (RayError, TimeoutError, KeyError, ValueError) as error:
+            _log.warning("the coordinator doesn't say which shards run: %s", error)
+            return []
+        self._handles |= handles
+        return names
+
+    def _stop_all(self, names: list[str], progress: Callable[[str], None]) -> None:
+        handles = [(name, self._handles[name]) for name in names if name in self._handles]
+        if handles:
+            progress(f"stopping {', '.join(name for name, _ in handles)}")
+        self._stop(handles)
 
     def _stop(self, handles: list[tuple[str, Any]]) -> None:
         asked = [handle.call.remote("stop") for _, handle in handles]

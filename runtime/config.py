@@ -6,7 +6,7 @@ import ssl
 
 from msgspec import Struct
 
-from runtime.settings import RouterSettings, ShardSettings
+from runtime.settings import NodeHealth, OwnershipTiming, RouterSettings, ShardSettings
 
 COORDINATOR = "coordinator"
 
@@ -41,29 +41,30 @@ class ClusterConfig(Struct, frozen=True, kw_only=True):
         dsn: How to reach Postgres (libpq's words).
         secret: What the cluster's own processes prove themselves by.
         partitions: How many partitions the log has; can't change on existing data.
-        shards: How many shards to begin with.
+        shards: How many shards there shall be; None: as many as the last time, or one.
         gateways: How many gateways share the port.
         host: The address that links listen on.
         tls: Encryption of the links; None on a network that nobody else is on.
         retention_days: So long the log keeps events that no replay needs any more.
-        shard, router: Their own settings.
+        shard, router, ownership: Their own settings.
+        shard_cpus: CPUs that Ray sets aside for each shard when it places it.
+        health: How fast Ray notices that a machine is lost.
     """
 
     dsn: str
     secret: bytes
     namespace: str = "gameshard"
     partitions: int = 8
-    shards: int = 1
+    shards: int | None = None
     gateways: int = 1
     host: str = "127.0.0.1"
     tls: LinkTls | None = None
     retention_days: float = 7.0
     shard: ShardSettings = ShardSettings()
     router: RouterSettings = RouterSettings()
-
-    def shard_names(self) -> list[str]:
-        """Return the names of the shards to begin with."""
-        return [f"shard-{i}" for i in range(self.shards)]
+    ownership: OwnershipTiming = OwnershipTiming()
+    shard_cpus: float = 0.0
+    health: NodeHealth = NodeHealth()
 
     def gateway_names(self) -> list[str]:
         """Return the names of the gateways."""

@@ -1,4 +1,4 @@
-"""The coordinator: knows the shards, gives each its partitions, tells the gateways.
+"""The coordinator: performs what `runtime.ownership` decides, and tells everybody.
 
 It's not on the way of any command. While it's away, games go on; when it comes back, the truth is
 in the store, and the shards' next beats tell it who is there.
@@ -8,38 +8,40 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, json
 
-from persistence.assignments import Assignment, AssignmentStore, Conflict
+from persistence.assignments import AssignmentStore, Conflict
 from persistence.log import LogError
 from runtime.config import ClusterConfig
-from runtime.host import Peers
-from runtime.ring import place
-from runtime.table import Route, RoutingTable
+from runtime.host import Peers, Process
+from runtime.orders import Action, Assign, Beat, Kill, Open, Release
+from runtime.ownership import Ownership
+from runtime.plan import Plan
+from runtime.table import RoutingTable
 
 _log = logging.getLogger(__name__)
-BEAT_S = 0.5
-"""A shard says so often that it lives."""
-SILENCE_S = 3.0
-"""A shard that is silent for so long counts as dead. It may live: fencing makes that harmless."""
-_GATHER_S = 5.0
-"""A new coordinator waits so long for all known shards before it moves anything."""
+_PROBE_S = 0.25
+_PAUSE_S = 0.1
+_ROUTE_S = 1.0
+_DEAF = 4
+"""A listener that hasn't asked for so many times the silence of a shard is forgotten."""
 
 
-class Beat(Struct, frozen=True):
-    """What a shard tells of itself."""
+class Standing(Struct, frozen=True):
+    """What a shard is told in answer to its beat.
 
-    name: str
-    incarnation: str
-    address: tuple[str, int]
-    node: str
-    weight: float
-    status: dict[str, object]
+    Attributes:
+        lapsed: Partitions that it thinks to serve, and that have another owner now.
+        coordinator: Whom to end if it answers no more although it lives.
+        version: Of the newest routing table.
+    """
+
+    lapsed: Sequence[int]
+    coordinator: Process
+    version: int
 
 
 class Coordinator:
@@ -50,171 +52,219 @@ class Coordinator:
         self._config = config
         self._store = store
         self._peers = peers
-        self._members: dict[str, tuple[Beat, float]] = {}
-        self._assignments: list[Assignment] = []
-        self._table = RoutingTable(0, ())
-        self._opened: set[tuple[int, int]] = set()
         self._changed = asyncio.Event()
-        self._gateways: dict[str, float] = {}
-        self._tasks: list[asyncio.Task[None]] = []
-        self._processes: list[dict[str, object]] = []
+        self._listeners: dict[str, tuple[Process, float]] = {}
+        self._told: RoutingTable | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._watched: set[str] = set()
 
     async def start(self) -> None:
         """Read the assignments and begin to supervise."""
-        self._since = asyncio.get_running_loop().time()
-        self._assignments = list(await self._store.read())
-        self._tasks = [asyncio.create_task(self._balance_forever())]
+        self._loop = asyncio.get_running_loop()
+        term = await self._store.begin_term()
+        version, data = await self._store.read_plan()
+        plan = json.decode(data, type=Plan) if version else Plan()
+        rows = await self._store.read()
+        self.ownership = Ownership(rows, plan, self._config.ownership, term, self._loop.time())
+        if not version:
+            await self.replan(plan.scaled(self._config.shards or 1))
+        self._deciding = self._spawn(self._decide_forever())
 
     async def stop(self) -> None:
-        """Assign nothing more."""
-        for task in self._tasks:
+        """Decide nothing more."""
+        for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    # --- what the services tell and ask ------------------------------------------------------
+    def rest(self) -> None:
+        """Assign nothing more, but go on answering: everything is about to stop."""
+        self._deciding.cancel()
 
-    async def beat(self, beat: Beat) -> None:
-        """Take a shard's sign of life."""
-        known = self._members.get(beat.name)
-        self._members[beat.name] = beat, asyncio.get_running_loop().time()
-        if known is None or known[0].incarnation != beat.incarnation:
-            _log.info("shard %s is %s", beat.name, beat.incarnation)
-            self._changed.set()
+    async def replan(self, plan: Plan) -> None:
+        """Store a new plan, then follow it.
 
-    async def subscribe(self, gateway: str) -> RoutingTable:
-        """Return the table, and tell `gateway` of every later one."""
-        self._gateways[gateway] = asyncio.get_running_loop().time()
-        return self._table
-
-    async def routes(self) -> RoutingTable:
-        """Return the table."""
-        return self._table
-
-    async def lost(self, name: str, partition: int) -> None:
-        """A shard says that somebody else owns `partition`: look at the store again."""
-        _log.warning("shard %s lost partition %d", name, partition)
-        self._opened.clear()
+        Raises:
+            persistence.log.LogError: If it isn't known to be stored.
+        """
+        await self._store.write_plan(plan.version, json.encode(plan))
+        self.ownership.plan = plan
         self._changed.set()
 
-    async def note_processes(self, processes: list[dict[str, object]]) -> None:
-        """Remember the pids of the processes that aren't ours to know, for GET /shards."""
-        self._processes = processes
+    # --- what the services tell and ask ------------------------------------------------------
 
-    async def describe(self) -> dict[str, object]:
-        """Return the body of GET /shards."""
-        members = sorted(self._members.items())
-        shards = await asyncio.gather(*(self._line(beat) for _, (beat, _) in members))
-        mine: list[dict[str, object]] = [{"role": "coordinator", "pid": os.getpid()}]
-        mine += [{"role": "shard", "pid": shard["pid"]} for shard in shards]
-        return {
-            "partitions": self._config.partitions,
-            "version": self._table.version,
-            "shards": shards,
-            "processes": mine + self._processes,
-        }
+    def beat(self, beat: Beat) -> Standing:
+        """Take a shard's sign of life."""
+        lapsed = self.ownership.beat(self._loop.time(), beat)
+        if beat.incarnation not in self._watched:
+            _log.info("shard %s is %s", beat.name, beat.incarnation)
+            self._watched.add(beat.incarnation)
+            self._spawn(self._watch(beat))
+            self._changed.set()
+        return Standing(lapsed, self._peers.here, self.ownership.table.version)
 
-    async def _line(self, beat: Beat) -> dict[str, object]:
-        """Return a shard's line, as fresh as the shard can give it."""
-        try:
-            status: Any = await self._peers.call(beat.name, "status", timeout=0.5)
-            state = "serving"
-        except Exception:  # noqa: BLE001  (however a peer can fail: its last word stands)
-            status, state = beat.status, "silent"
-        address = f"{beat.address[0]}:{beat.address[1]}"
-        return {"name": beat.name, "state": state, "node": beat.node, "address": address, **status}
+    def subscribe(self, name: str, process: Process) -> RoutingTable:
+        """Return the table, and tell `name` of every later one; it asks again every second."""
+        self._listeners[name] = process, self.ownership.lived
+        return self.ownership.table
 
-    # --- assignment --------------------------------------------------------------------------
+    def gateways(self) -> Sequence[str]:
+        """Return the names of the gateways that there shall be."""
+        return self._config.gateway_names()
 
-    async def _balance_forever(self) -> None:
-        while True:
+    def gateway_processes(self) -> list[Process]:
+        """Return the processes of the gateways that were heard lately."""
+        names = self.gateways()
+        return [process for name, (process, _) in self._listeners.items() if name in names]
+
+    def lost(self, partition: int, epoch: int) -> None:
+        """A shard says that it serves `partition` no longer."""
+        _log.warning("partition %d was lost at epoch %d", partition, epoch)
+        self.ownership.lost(partition, epoch)
+        self._spawn(self._look(partition))
+
+    async def suspect(self, address: tuple[str, int]) -> None:
+        """A gateway's link to a shard broke: perhaps its process has ended."""
+        for beat, _ in self.ownership.members():
+            if tuple(beat.address) == tuple(address):
+                await self._probe(beat)
+
+    # --- how ends are noticed ----------------------------------------------------------------
+
+    async def _watch(self, beat: Beat) -> None:
+        """Wait until Ray says that a shard's process has ended."""
+        while beat.incarnation in {each.incarnation for each, _ in self.ownership.members()}:
             try:
-                async with asyncio.timeout(BEAT_S):
+                same = await self._peers.call(beat.name, "vigil", beat.incarnation, timeout=3600.0)
+            except TimeoutError:
+                continue
+            except Exception as error:  # noqa: BLE001  (however Ray says so)
+                _log.info("shard %s: %s", beat.incarnation, type(error).__name__)
+                if await self._probe(beat):
+                    return
+                await asyncio.sleep(_PAUSE_S)
+            else:
+                if not same:  # another life of the shard answers to its name
+                    self._gone(beat)
+
+    async def _probe(self, beat: Beat) -> bool:
+        """Return whether a shard's process has surely ended: nobody listens where it did."""
+        try:
+            async with asyncio.timeout(_PROBE_S):
+                _, writer = await asyncio.open_connection(*beat.address)
+        except ConnectionRefusedError:
+            self._gone(beat)
+            return True
+        except (OSError, TimeoutError):
+            return False  # its machine is silent: so are its beats, and they decide
+        writer.close()
+        return False
+
+    def _gone(self, beat: Beat) -> None:
+        self.ownership.gone(beat.incarnation)
+        self._changed.set()
+
+    # --- deciding and performing -------------------------------------------------------------
+
+    async def _decide_forever(self) -> None:
+        while True:
+            self._changed.clear()
+            self._perform(self.ownership.step(self._loop.time()))
+            if self._told is not self.ownership.table:
+                self._told = self.ownership.table
+                for name in list(self._listeners):
+                    self._spawn(self._tell(name, self._told))
+            try:
+                async with asyncio.timeout(self._config.ownership.beat / 2):
                     await self._changed.wait()
             except TimeoutError:
-                pass
-            self._changed.clear()
-            try:
-                await self._balance()
-            except Conflict:
-                self._assignments = list(await self._store.read())
-                self._changed.set()
-            except LogError as error:
-                _log.warning("assignments wait for the store: %s", error)
+                self._forget_listeners()
 
-    def _living(self) -> dict[str, Beat]:
-        now = asyncio.get_running_loop().time()
-        return {
-            name: beat for name, (beat, seen) in self._members.items() if now - seen <= SILENCE_S
-        }
+    def _perform(self, actions: Sequence[Action]) -> None:
+        opening: dict[str, list[tuple[int, int]]] = {}
+        for action in actions:
+            match action:
+                case Release():
+                    self._spawn(self._release(action))
+                case Assign():
+                    self._spawn(self._assign(action))
+                case Open(partition, epoch, owner):
+                    opening.setdefault(owner, []).append((partition, epoch))
+                case Kill(beat):
+                    _log.warning("shard %s hangs: it's killed", beat.incarnation)
+                    self._spawn(self._peers.end(Process(beat.node, beat.pid)))
+        for owner, pairs in opening.items():
+            self._spawn(self._open(owner, pairs))
 
-    async def _balance(self) -> None:
-        """Give every partition to the shard that the ring names, if it isn't there yet."""
-        living = self._living()
-        expected = set(self._config.shard_names()) | set(self._members)
-        age = asyncio.get_running_loop().time() - self._since
-        if not living or (age < _GATHER_S and expected - living.keys()):
-            return
-        owners = place(self._config.partitions, {n: b.weight for n, b in living.items()})
-        moves: dict[str, list[int]] = defaultdict(list)
-        for current, name in zip(self._assignments, owners, strict=True):
-            mine = current.owner == living[name].incarnation
-            if not mine or (current.partition, current.epoch) not in self._opened:
-                moves[name].append(current.partition)
-        if not moves:
-            await self._publish(living)
-            return
-        await asyncio.gather(
-            *(self._give(living[name], partitions, living) for name, partitions in moves.items())
-        )
-        await self._publish(living)
-
-    async def _give(self, to: Beat, partitions: Sequence[int], living: dict[str, Beat]) -> None:
-        """Hand partitions to a shard: the old owners release them, the new one opens them."""
-        held = {beat.incarnation: beat for beat in living.values()}
-        opening: list[tuple[int, int]] = []
-        for partition in partitions:
-            current = self._assignments[partition]
-            if current.owner == to.incarnation and await self._serves(to, current):
-                self._opened.add((partition, current.epoch))
-                continue
-            if current.owner in held and current.owner != to.incarnation:
-                await self._release(held[current.owner], partition)
-            given = await self._store.assign(partition, to.incarnation, current.epoch)
-            self._assignments[partition] = given
-            opening.append((partition, given.epoch))
-        if not opening:
-            return
+    async def _release(self, action: Release) -> None:
+        name = action.owner.partition("/")[0]
         try:
-            done = await self._peers.call(to.name, "open", to.incarnation, opening, timeout=60.0)
-        except Exception as error:  # noqa: BLE001  (however a peer can fail: try again later)
-            _log.warning("shard %s doesn't open: %s", to.name, error)
-        else:
-            self._opened.update((p, e) for p, e in done)
-
-    async def _serves(self, shard: Beat, current: Assignment) -> bool:
-        """Return whether a shard serves an assignment already (this coordinator is new)."""
-        partitions: Any = shard.status.get("partitions", ())
-        return {"id": current.partition, "epoch": current.epoch} in partitions
-
-    async def _release(self, shard: Beat, partition: int) -> None:
-        try:
-            await self._peers.call(shard.name, "release", partition, timeout=10.0)
+            timeout = self._config.ownership.hand_off
+            await self._peers.call(name, "release", action.partition, action.epoch, timeout=timeout)
         except Exception as error:  # noqa: BLE001  (then it's a take-over without its help)
-            _log.warning("shard %s doesn't release %d: %s", shard.name, partition, error)
+            _log.warning("%s doesn't release %d: %s", name, action.partition, error)
+        self.ownership.released(action.partition, action.epoch)
+        self._changed.set()
 
-    async def _publish(self, living: dict[str, Beat]) -> None:
-        addresses = {beat.incarnation: (beat.name, beat.address) for beat in living.values()}
-        routes: list[Route] = []
-        for current in self._assignments:
-            name, address = addresses.get(current.owner, ("", None))
-            routes.append(Route(current.partition, current.epoch, name, address))
-        # Epochs only grow, and every change of an owner is a change of an epoch.
-        version = sum(route.epoch for route in routes)
-        if version <= self._table.version and list(self._table.routes) == routes:
-            return
-        self._table = RoutingTable(max(version, self._table.version + 1), routes)
-        for gateway in list(self._gateways):
+    async def _assign(self, action: Assign) -> None:
+        try:
+            row = await self._store.assign(action.partition, action.owner, action.expected)
+        except Conflict as conflict:
+            self.ownership.found(conflict.found)
+        except LogError as error:
+            _log.warning("partition %d isn't assigned: %s", action.partition, error)
+            await self._look(action.partition)
+        else:
+            self.ownership.assigned(row)
+        self._changed.set()
+
+    async def _look(self, partition: int) -> None:
+        """Read what the store holds, until it can be read."""
+        while True:
             try:
-                await self._peers.call(gateway, "route", self._table, timeout=1.0)
-            except Exception as error:  # noqa: BLE001  (it asks by itself)
-                _log.warning("gateway %s didn't take the table: %s", gateway, error)
+                rows = await self._store.read()
+            except LogError:
+                await asyncio.sleep(_PAUSE_S)
+            else:
+                self.ownership.found(rows[partition])
+                self._changed.set()
+                return
+
+    async def _open(self, owner: str, pairs: Sequence[tuple[int, int]]) -> None:
+        done: Sequence[Any] = ()
+        try:
+            name, timeout = owner.partition("/")[0], self._config.ownership.opening
+            done = await self._peers.call(name, "open", owner, pairs, timeout=timeout)
+        except Exception as error:  # noqa: BLE001  (however a peer can fail: at another epoch)
+            _log.warning("%s doesn't open %s: %s", owner, pairs, error)
+        opened = {tuple(pair) for pair in done}
+        for partition, epoch in pairs:
+            self.ownership.opened(partition, epoch, done=(partition, epoch) in opened)
+        self._changed.set()
+
+    async def _tell(self, name: str, table: RoutingTable) -> None:
+        try:
+            await self._peers.call(name, "route", table, timeout=_ROUTE_S)
+        except Exception as error:  # noqa: BLE001  (it asks by itself)
+            _log.debug("%s didn't take the table: %s", name, error)
+
+    def _forget_listeners(self) -> None:
+        """Listeners ask every second. A gateway that doesn't may hang: then it's killed."""
+        timing = self._config.ownership
+        oldest = self.ownership.lived - _DEAF * timing.silence
+        for name, (process, seen) in list(self._listeners.items()):
+            if seen < oldest:
+                del self._listeners[name]
+                if timing.kill_hung and name in self.gateways():
+                    _log.warning("%s hangs: it's killed", name)
+                    self._spawn(self._peers.end(process))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("a task of the coordinator failed", exc_info=error)

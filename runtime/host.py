@@ -12,14 +12,18 @@ import gc
 import importlib
 import logging
 import os
+import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Any, Protocol
 
 import ray
 import uvloop
-from ray.exceptions import RayActorError
+from msgspec import Struct
+from ray.exceptions import RayActorError, RayError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 _log = logging.getLogger(__name__)
 START_S = 120.0
@@ -37,12 +41,20 @@ class Service(Protocol):
         ...
 
 
+class Process(Struct, frozen=True, array_like=True):
+    """A process of the cluster: on which node (Ray's id), and its number there."""
+
+    node: str
+    pid: int
+
+
 class Peers:
     """The other services of the cluster, by name."""
 
-    def __init__(self, namespace: str) -> None:
-        """Look names up in a Ray namespace."""
+    def __init__(self, namespace: str, here: Process) -> None:
+        """Look names up in a Ray namespace; `here` is this process."""
         self.namespace = namespace
+        self.here = here
         self._handles: dict[str, Any] = {}
 
     async def call(self, name: str, method: str, *args: Any, timeout: float = 5.0) -> Any:
@@ -53,16 +65,58 @@ class Peers:
             ray.exceptions.RayError, ValueError: If it's dead, or there's none of that name.
         """
         async with asyncio.timeout(timeout):
-            handle = self._handles.get(name)
-            if handle is None:
-                loop = asyncio.get_running_loop()
-                handle = await loop.run_in_executor(None, ray.get_actor, name, self.namespace)
-                self._handles[name] = handle
+            handle = await self._handle(name)
             try:
                 return await asyncio.wrap_future(handle.call.remote(method, *args).future())
             except RayActorError:
                 self._handles.pop(name, None)
                 raise
+
+    async def _handle(self, name: str) -> Any:
+        handle = self._handles.get(name)
+        if handle is None:
+            loop = asyncio.get_running_loop()
+            handle = await loop.run_in_executor(None, ray.get_actor, name, self.namespace)
+            self._handles[name] = handle
+        return handle
+
+    async def launch(self, factory: str, name: str, config: Any, cpus: float) -> None:
+        """Start a service, if there's none of that name; see `launch`."""
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(None, launch, factory, name, self.namespace, config, cpus)
+
+    async def retire(self, name: str, timeout: float) -> None:
+        """Stop a service in order, for good."""
+        await self._finish(name, timeout, again=False)
+
+    async def restart(self, name: str, timeout: float) -> None:
+        """Stop a service in order; Ray starts it anew."""
+        await self._finish(name, timeout, again=True)
+
+    async def _finish(self, name: str, timeout: float, *, again: bool) -> None:
+        try:
+            await self.call(name, "stop", timeout=timeout)
+        except (RayError, TimeoutError) as error:
+            _log.warning("%s didn't stop in order: %s", name, error)
+        handle = await self._handle(name)
+        self._handles.pop(name, None)
+        ray.kill(handle, no_restart=not again)
+
+    async def end(self, process: Process) -> None:
+        """Kill a process that hangs, wherever it is; Ray starts its service anew."""
+        where = NodeAffinitySchedulingStrategy(process.node, soft=False)
+        try:
+            done = _end.options(scheduling_strategy=where).remote(process.pid)
+            await asyncio.wrap_future(done.future())
+        except RayError as error:  # its node is gone, and so is the process
+            _log.warning("process %d isn't killed: %s", process.pid, error)
+
+
+@ray.remote(num_cpus=0, max_retries=0)
+def _end(pid: int) -> None:
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        if b"ray::_Host" in Path(f"/proc/{pid}/cmdline").read_bytes():  # not a later one's number
+            os.kill(pid, signal.SIGKILL)
 
 
 class _Host:
@@ -74,11 +128,12 @@ class _Host:
         module, _, attribute = factory.partition(":")
         make: Callable[..., Service] = getattr(importlib.import_module(module), attribute)
         started: Future[None] = Future()
+        here = Process(ray.get_runtime_context().get_node_id(), os.getpid())
         self._loop = uvloop.new_event_loop()
         self._service: Service | None = None
 
         async def start() -> None:
-            self._service = make(name, Peers(namespace), config)
+            self._service = make(name, Peers(namespace, here), config)
             await self._service.start()
 
         def run() -> None:
@@ -100,22 +155,28 @@ class _Host:
         gc.set_threshold(50_000, 20, 1_000)
 
     async def call(self, method: str, *args: Any) -> Any:
-        """Run a coroutine of the service on its own loop."""
-        work = getattr(self._service, method)(*args)
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
+        """Run a method of the service on its own loop."""
+
+        async def run() -> Any:
+            answer = getattr(self._service, method)(*args)
+            return await answer if isinstance(answer, Awaitable) else answer
+
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(run(), self._loop))
 
 
-def launch(factory: str, name: str, namespace: str, config: Any) -> Any:
+def launch(factory: str, name: str, namespace: str, config: Any, cpus: float = 0.0) -> Any:
     """Start a service as a named, detached Ray actor that is restarted for ever; return its handle.
 
-    The call returns at once; `ray.get(handle.call.remote("..."))` waits for the start.
+    The call returns at once; `ray.get(handle.call.remote("..."))` waits for the start. Services
+    are spread over the nodes, so that the loss of one takes few with it.
     """
     actor = ray.remote(_Host).options(
         name=name,
         namespace=namespace,
         lifetime="detached",
         max_restarts=-1,
-        num_cpus=0,
+        num_cpus=cpus,
+        scheduling_strategy="SPREAD",
         get_if_exists=True,
     )
     return actor.remote(factory, name, namespace, config)

@@ -134,8 +134,12 @@ class Journal:
     # --- what a replay would need ------------------------------------------------------------
 
     def replayed(self, game: str, offset: int) -> None:
-        """Note an event read from the log that no snapshot holds. In the order of the log."""
+        """Note an event read from the log that perhaps no snapshot holds. In the log's order."""
         self._dirty.setdefault(game, (offset, self._loop.time()))
+
+    def clean(self, game: str) -> None:
+        """A snapshot holds all that was read from the log of `game`."""
+        self._dirty.pop(game, None)
 
     def sending(self, offset: int, effects: Sequence[Effect]) -> None:
         """Keep the event at `offset` in the log until its effects were taken."""

@@ -1,7 +1,8 @@
 """How an owner takes a partition over: claim, read what no snapshot holds, serve.
 
-Only games that the tail of the log touches are brought to life; the others wait in the store until
-somebody asks, or their deadline comes.
+It serves as soon as the tail of the log is in memory. A game that the tail touches is brought to
+life when somebody asks for it, or in its turn; all others wait in the store until somebody asks,
+or their deadline comes. So the pause that players see doesn't grow with what there is to replay.
 """
 
 from __future__ import annotations
@@ -9,20 +10,26 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from datetime import datetime
 
 import msgspec
 from msgspec import Struct
 
 from actors.behaviour import millis
-from persistence.log import Claim, Record
+from persistence.log import Claim, LogError, Record
+from persistence.snapshots import Stored
 from runtime import marks
 from runtime.cell import Cell, restore
 from runtime.partition import Partition, Surroundings
+from runtime.residents import Found
 
 _log = logging.getLogger(__name__)
-_LOAD = 1000
-_BREATH = 2000
-"""After so many events the loop gets a turn, so that other partitions' games go on."""
+_LOAD = 100
+"""So many games are brought to life before the loop, and other partitions' games, get a turn."""
+_PAUSE_S = 0.5
+
+Tail = dict[str, list[tuple[int, Record]]]
+"""The records from the checkpoint on by game, each with its offset."""
 
 
 class _Created(Struct):
@@ -43,45 +50,16 @@ async def open_partition(partition: int, epoch: int, owner: str, around: Surroun
     """
     claim = await around.log.claim(partition, epoch, owner)
     opened = Partition(claim, around)
-    games = await _tail(claim, around)
-    effects: list[tuple[str, int, Sequence[object]]] = []
-    names = list(games)
-    for i in range(0, len(names), _LOAD):
-        stored = await around.store.load(names[i : i + _LOAD])
-        done = 0
-        for name in names[i : i + _LOAD]:
-            state = stored[name].state if name in stored else None
-            _revive(opened, name, state, games[name], effects)
-            done += len(games[name])
-            if done > _BREATH:
-                done = 0
-                await asyncio.sleep(0)
-    # In the order of the log, so that the journal's oldest unsaved event comes first.
-    first = {
-        name: next(offset for offset, record in games[name] if record.seq > cell.saved)
-        for name, cell in opened.cells.items()
-        if cell.saved < cell.seq
-    }
-    for name, offset in sorted(first.items(), key=lambda entry: entry[1]):
-        opened.journal.replayed(name, offset)
-    for name in opened.residents.failed:
-        opened.journal.replayed(name, games[name][0][0])
+    revival = _Revival(opened, await _tail(claim, around))
     async for deadlines in around.store.deadlines(partition):
-        opened.own_time.deadlines.load(
-            [entry for entry in deadlines if entry[0] not in opened.cells]
-        )
-    for cell in list(opened.cells.values()):
-        opened.own_time.resume(cell)
-        opened.own_time.deadlines.arm(cell, cell.kind.next_deadline(cell.state))
-    for key, offset, commands in effects:
-        opened.journal.sending(offset, commands)  # type: ignore[arg-type]
-        opened.send_effects(key, offset, commands)
+        opened.own_time.deadlines.load(list(deadlines))
+    opened.residents.revive = revival.revive
+    around.spawn(revival.run())
     return opened
 
 
-async def _tail(claim: Claim, around: Surroundings) -> dict[str, list[tuple[int, Record]]]:
-    """Return the records from the checkpoint on by game, each with its offset."""
-    games: dict[str, list[tuple[int, Record]]] = {}
+async def _tail(claim: Claim, around: Surroundings) -> Tail:
+    games: Tail = {}
     offset = claim.checkpoint
     async for records in around.log.read(claim.partition, claim.checkpoint, claim.head):
         for record in records:
@@ -94,24 +72,67 @@ async def _tail(claim: Claim, around: Surroundings) -> dict[str, list[tuple[int,
     return games
 
 
-def _revive(
-    opened: Partition,
-    name: str,
-    state: bytes | None,
-    records: Sequence[tuple[int, Record]],
-    effects: list[tuple[str, int, Sequence[object]]],
-) -> None:
-    """Bring one game to life from its snapshot and the records behind it."""
-    kinds = opened.around.kinds
-    try:
-        if state is None:
+class _Revival:
+    """Brings the games of a tail to life, each once."""
+
+    def __init__(self, partition: Partition, tail: Tail) -> None:
+        """Note what the tail holds as unsaved: so far nobody knows what snapshots hold of it."""
+        self._partition = partition
+        self._tail = tail
+        for game, records in tail.items():
+            partition.journal.replayed(game, records[0][0])
+        if tail:  # an owner's clock never runs backwards: the last event is the newest
+            partition.witness(_at(max(records[-1] for records in tail.values())[1]))
+
+    async def run(self) -> None:
+        """Bring all of them to life, a few at a time."""
+        partition, tail = self._partition, self._tail
+        while tail and not partition.closed:
+            names = list(tail)[:_LOAD]
+            try:
+                stored = await partition.around.store.load(names)
+            except LogError:
+                await asyncio.sleep(_PAUSE_S)
+                continue
+            for name in names:
+                if name in tail and not partition.closed:
+                    self.revive(name, stored.get(name))
+        partition.revived.set()
+
+    def revive(self, name: str, stored: Stored | None) -> Found:
+        """Bring one game to life from its snapshot and the records behind it.
+
+        None if the tail has (or no longer has) nothing of it.
+        """
+        records = self._tail.pop(name, None)
+        if records is None:
+            return None
+        partition = self._partition
+        try:
+            cell = self._replay(name, stored, records)
+        except Exception as error:  # noqa: BLE001  (a game's own failure stays its own)
+            _log.exception("game %s fails in replay", name)
+            return partition.residents.fail(name, f"{type(error).__name__}: {error}")
+        if cell.saved == cell.seq:
+            partition.journal.clean(name)
+        partition.residents.add(cell, partition.around.loop.time())
+        partition.own_time.activated(cell)
+        return cell
+
+    def _replay(
+        self, name: str, stored: Stored | None, records: Sequence[tuple[int, Record]]
+    ) -> Cell:
+        partition = self._partition
+        kinds = partition.around.kinds
+        if stored is None:
             cell = Cell(name, kinds[_created.decode(records[0][1].value).kind])
         else:
-            cell = restore(name, kinds, state)
+            cell = restore(name, kinds, stored.state)
+        effects: list[tuple[int, int, Sequence[object]]] = []
         for offset, record in records:
             event = cell.kind.event_decoder.decode(record.value)
             if sent := cell.kind.effects(event):
-                effects.append((f"{name}:{record.seq}", offset, sent))
+                effects.append((record.seq, offset, sent))
             if record.seq <= cell.seq:
                 continue
             if record.seq != cell.seq + 1:
@@ -123,9 +144,23 @@ def _revive(
             cell.tail.append(record.value)
             if record.key:
                 cell.marks = marks.remember(cell.marks, record.key, record.seq)
-    except Exception as error:  # noqa: BLE001  (a game's own failure stays its own)
-        _log.exception("game %s fails in replay", name)
-        opened.residents.fail(name, f"{type(error).__name__}: {error}")
-        return
-    opened.witness(cell.at)
-    opened.residents.add(cell, opened.around.loop.time())
+        for seq, offset, commands in effects:
+            partition.journal.sending(offset, commands)  # type: ignore[arg-type]
+            partition.send_effects(f"{name}:{seq}", offset, commands)
+        return cell
+
+
+class _Stamped(Struct):
+    """When an event of any game happened."""
+
+    at: datetime
+
+
+_stamped = msgspec.json.Decoder(_Stamped)
+
+
+def _at(record: Record) -> int:
+    try:
+        return millis(_stamped.decode(record.value).at)
+    except (msgspec.DecodeError, ValueError):
+        return 0  # its game will be in quarantine; no other game's time depends on it

@@ -294,6 +294,11 @@ class Ownership:
 
     # --- what is known -----------------------------------------------------------------------
 
+    @property
+    def lived(self) -> float:
+        """Seconds that passed for the coordinator, without those in which it stood still."""
+        return self._lived
+
     def members(self) -> list[tuple[Beat, str]]:
         """Return every shard with its state: serving, draining or silent; by name."""
         living = self._living()

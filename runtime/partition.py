@@ -11,7 +11,7 @@ the state that it was computed from is in the log. So an answer never tells what
 from __future__ import annotations
 
 import logging
-from asyncio import AbstractEventLoop
+from asyncio import AbstractEventLoop, Event
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from random import Random
@@ -43,6 +43,9 @@ _log = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
 _NOBODY: Mapping[str, int] = {}
 _AWAY_MS = 1000
+_FEW = 50
+"""So many unsaved games are handed over by the log: their new owner replays them."""
+_PREPARATIONS = 3
 
 
 class Surroundings(Struct, frozen=True):
@@ -58,6 +61,7 @@ class Surroundings(Struct, frozen=True):
     settings: ShardSettings
     spawn: Callable[[Coroutine[Any, Any, None]], None]
     lost: Callable[[int], None]
+    overloaded: Callable[[], bool]
 
 
 class Partition:
@@ -77,6 +81,8 @@ class Partition:
             claim, around.log, around.settings, around.loop, self._committed, self._fenced
         )
         self.closed = False
+        self.revived = Event()
+        """Set once every game of the log's tail is in memory (see `runtime.opening`)."""
         self.checkpointed = claim.checkpoint
         self.events = 0
         self._opened_at = claim.at
@@ -108,7 +114,10 @@ class Partition:
         elif cell is not None:
             self._execute(cell, link, ask)
         elif ask.fresh and ask.command == "create":
-            self._create(link, ask)
+            if self.around.overloaded():
+                link.push(AwayOut(ask.reply, _AWAY_MS))
+            else:
+                self._create(link, ask)
         else:
             self.find(ask.game, partial(self._found, link, ask))
 
@@ -359,12 +368,25 @@ class Partition:
     def close(self) -> None:
         """Stop at once: answer nothing more from here."""
         self.closed = True
+        self.revived.set()  # there's nothing to wait for any more
         self.journal.close()
         self.own_time.deadlines.close()
         self.audience.dismiss()
 
+    async def prepare(self) -> None:
+        """Go on serving, but save what is unsaved, so that little is left to hand over."""
+        await self.revived.wait()
+        for _ in range(_PREPARATIONS):
+            unsaved = [game for game in self.journal.unsaved() if game in self.cells]
+            if len(unsaved) <= _FEW:
+                return
+            for game in unsaved:
+                self.save(self.cells[game])
+            await self.around.saver.drain()
+
     async def settle(self) -> None:
         """Wait until all there is is durable and in a snapshot."""
+        await self.revived.wait()
         await self.journal.quiet()
         while unsaved := self.journal.unsaved():
             for game in unsaved:

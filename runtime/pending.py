@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from runtime.asks import Away
@@ -103,6 +104,13 @@ class PendingAsks:
         for reply, pending in list(self._asks.items()):
             if pending.link is link:
                 self.postpone(reply)
+
+    def moved(self, partitions: AbstractSet[int]) -> None:
+        """These have another owner: whatever was asked of the old one waits for it."""
+        if partitions:
+            for reply, pending in list(self._asks.items()):
+                if pending.partition in partitions and pending.link is not None:
+                    self.postpone(reply)
 
     def _sweep(self) -> None:
         now = self._loop.time()

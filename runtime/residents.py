@@ -39,6 +39,8 @@ class Residents:
         self._rounds: deque[tuple[float, str]] = deque()
         self.activated: Callable[[Cell], None] = lambda _: None
         """Hears of every cell that comes (back) to life, before anybody else sees it."""
+        self.revive: Callable[[str, Stored | None], Found] = lambda _game, _stored: None
+        """Brings a game to life that the log knows more of than the store; None: it doesn't."""
 
     @property
     def resting(self) -> int:
@@ -72,12 +74,20 @@ class Residents:
 
     def _loaded(self, game: str, now: float, stored: Stored | LogError | None) -> None:
         waiting = self._loading.pop(game, [])
-        found = stored if not isinstance(stored, Stored) else None
-        if isinstance(stored, Stored):
-            # A "create" that overtook this load made the game; it's the newer of the two.
-            found = self.cells.get(game) or self._restore(game, stored.state, now)
+        found = self._woken(game, now, stored)
         for then in waiting:
             then(found)
+
+    def _woken(self, game: str, now: float, stored: Stored | LogError | None) -> Found:
+        # Whoever came first made it live: a "create" that overtook this load, or a take-over that
+        # replays every game in its turn.
+        if (cell := self.cells.get(game)) is not None:
+            return cell
+        if isinstance(stored, LogError):
+            return stored
+        if (revived := self.revive(game, stored)) is not None:
+            return revived
+        return self._restore(game, stored.state, now) if stored is not None else None
 
     def _restore(self, game: str, data: bytes, now: float) -> Found:
         try:

@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from runtime.asks import Answer, Ask, Away, Done, Listener, Missed, Packed, Refused
 from runtime.link import ClientLink, LinkError, connect
@@ -42,6 +42,23 @@ from runtime.wire import (
 
 _log = logging.getLogger(__name__)
 _CONNECT_PAUSE_S = 0.1
+_SUBSCRIBE_S = 1.0
+
+
+class Directory(Protocol):
+    """The coordinator, as a router needs it."""
+
+    async def routes(self) -> RoutingTable:
+        """Return the newest table."""
+        ...
+
+    async def suspect(self, address: tuple[str, int]) -> None:
+        """Say that the link to the shard at `address` broke."""
+        ...
+
+    async def describe(self) -> dict[str, object]:
+        """Return the body of GET /shards."""
+        ...
 
 
 class Router:
@@ -52,8 +69,7 @@ class Router:
         name: str,
         secret: bytes,
         settings: RouterSettings,
-        refresh: Callable[[], Awaitable[RoutingTable]],
-        describe: Callable[[], Awaitable[dict[str, object]]],
+        coordinator: Directory,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         """Prepare a router called `name`.
@@ -62,15 +78,13 @@ class Router:
             name: Who we are, for the shards' logs.
             secret: The cluster's secret.
             settings: Times and bounds.
-            refresh: Asks the coordinator for the table; may raise or hang while it's away.
-            describe: Asks the coordinator for the body of GET /shards.
+            coordinator: Who knows the table. All of it may raise or hang while it's away.
             tls: How links are encrypted, if they are.
         """
         self._name = name
         self._secret = secret
         self._settings = settings
-        self._refresh = refresh
-        self._describe = describe
+        self._coordinator = coordinator
         self._tls = tls
         self._table = RoutingTable(0, ())
         self._links: dict[tuple[str, int], ClientLink] = {}
@@ -85,7 +99,14 @@ class Router:
         """Fetch the first table and connect to the shards in it, as far as they're there."""
         self._loop = asyncio.get_running_loop()
         self._asks.start(self._loop)
-        self.route(await self._refresh())
+        self.route(await self._coordinator.routes())
+        self._spawn(self._subscribe())
+
+    async def _subscribe(self) -> None:
+        """Ask for the table every now and then: whoever doesn't is taken for dead."""
+        while not self._closed:
+            await asyncio.sleep(_SUBSCRIBE_S)
+            self._stale()
 
     def route(self, table: RoutingTable) -> None:
         """Take a table, if it's newer than ours."""
@@ -93,16 +114,22 @@ class Router:
             return
         before = {route.partition: route for route in self._table.routes}
         self._table = table
+        moved: set[int] = set()
         for route in table.routes:
             old = before.get(route.partition)
             if old is not None and (old.epoch, old.address) != (route.epoch, route.address):
-                self._watches.moved(route.partition)
+                moved.add(route.partition)
         used = {route.address for route in table.routes if route.address is not None}
         for address in used - self._links.keys() - self._connecting:
             self._spawn(self._connect(address))
         for address in self._links.keys() - used:
-            self._links[address].close()
+            self._links[address].cut()  # its shard may hang: it wouldn't take a farewell
+        # What was asked of an owner that is none any more is asked of the next one. The first may
+        # have done it: then the repeat meets itself.
+        self._asks.moved(moved)
         self._retry()
+        for partition in moved:
+            self._watches.moved(partition)
 
     @property
     def ready(self) -> bool:
@@ -211,7 +238,7 @@ class Router:
 
     async def status(self) -> dict[str, object]:
         """Return the body of GET /shards."""
-        return await self._describe()
+        return await self._coordinator.describe()
 
     # --- sending -----------------------------------------------------------------------------
 
@@ -280,7 +307,7 @@ class Router:
     async def _fetch(self) -> None:
         try:
             async with asyncio.timeout(1.0):
-                self.route(await self._refresh())
+                self.route(await self._coordinator.routes())
         except Exception as error:  # noqa: BLE001  (whatever the coordinator's absence looks like)
             _log.debug("no routing table: %s", error)
         finally:
@@ -321,8 +348,16 @@ class Router:
             del self._links[address]
             self._asks.lost(link)
             if not self._closed:
-                self._spawn(self._connect(address))
+                if any(route.address == address for route in self._table.routes):
+                    self._spawn(self._suspect(address))
+                    self._spawn(self._connect(address))
                 self._stale()
+
+    async def _suspect(self, address: tuple[str, int]) -> None:
+        try:
+            await self._coordinator.suspect(address)
+        except Exception as error:  # noqa: BLE001  (whatever the coordinator's absence looks like)
+            _log.debug("nobody to tell of a broken link: %s", error)
 
     def _take(self, message: Any) -> None:
         """Take one message of a shard."""

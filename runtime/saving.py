@@ -21,6 +21,7 @@ _log = logging.getLogger(__name__)
 class Pending(NamedTuple):
     """A snapshot that isn't in the store yet; `saved(cell, whole)` hears whether it is, later."""
 
+    number: int
     cell: Cell
     snapshot: Snapshot
     saved: Callable[[Cell, bool], None]
@@ -36,8 +37,8 @@ class Saver:
         self._pending: dict[str, Pending] = {}
         self._some = asyncio.Event()
         self._hurry = asyncio.Event()
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._drains: list[tuple[int, asyncio.Future[None]]] = []
+        self._added = 0
         self.rows = 0
 
     def add(self, partition: int, cell: Cell, saved: Callable[[Cell, bool], None]) -> None:
@@ -58,9 +59,9 @@ class Saver:
             seats=[player for _, player in outline.seats],
             taken_at=int(time() * 1000),
         )
-        self._pending[cell.game] = Pending(cell, snapshot, saved)
+        self._added += 1
+        self._pending[cell.game] = Pending(self._added, cell, snapshot, saved)
         self._some.set()
-        self._idle.clear()
         if len(self._pending) >= self._settings.save_rows:
             self._hurry.set()
 
@@ -89,8 +90,7 @@ class Saver:
             del self._pending[pending.cell.game]
         if not self._pending:
             self._some.clear()
-            self._idle.set()
-        for cell, snapshot, saved in batch:
+        for _, cell, snapshot, saved in batch:
             seq = held.get(cell.game, 0)
             first = cell.seq - len(cell.tail)
             cell.saving = 0
@@ -102,11 +102,28 @@ class Saver:
             if seq != snapshot.seq:
                 _log.warning("game %s: stored at %d, not %d", cell.game, seq, snapshot.seq)
             saved(cell, seq >= snapshot.seq)
+        self._wake()
 
     async def drain(self) -> None:
-        """Wait until all that was added is in the store."""
-        self._hurry.set()
-        await self._idle.wait()
+        """Wait until all that was added before is in the store."""
+        drained: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._drains.append((self._added, drained))
+        self._wake()
+        await drained
+
+    def _wake(self) -> None:
+        """Tell whoever waits for snapshots that are written now, and hurry for the others."""
+        # They're written in the order in which they came, so the first is the oldest.
+        oldest = next(iter(self._pending.values())).number if self._pending else self._added + 1
+        waiting: list[tuple[int, asyncio.Future[None]]] = []
+        for number, drained in self._drains:
+            if number >= oldest:
+                waiting.append((number, drained))
+            elif not drained.done():
+                drained.set_result(None)
+        self._drains = waiting
+        if waiting:
+            self._hurry.set()
 
 
 Then = Callable[[Stored | LogError | None], None]

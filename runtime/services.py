@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 from collections.abc import Mapping
-from time import time
+from time import monotonic, time
 from typing import Any
 from uuid import uuid4
 
@@ -17,27 +16,50 @@ from persistence.postgres import PostgresStores
 from runtime.asks import Ask, Away, Done, GameError, Packed, Refused
 from runtime.behaviours import load
 from runtime.config import COORDINATOR, ClusterConfig
-from runtime.coordinator import BEAT_S, Beat, Coordinator
+from runtime.coordinator import Coordinator, Standing
+from runtime.describe import describe
 from runtime.host import Peers
+from runtime.operations import Operations, Progress, Refusal, decode
+from runtime.orders import Beat
 from runtime.router import Router
 from runtime.shard import Shard
+from runtime.supervisor import Supervisor
 from runtime.table import RoutingTable
 
 _log = logging.getLogger(__name__)
 _TRIM_S = 600.0
+_HUNG = 8
+"""A coordinator that lives, but leaves so many beats in a row unanswered, is ended."""
+
+
+class RemoteDirectory:
+    """The coordinator, as the router called `name` asks it."""
+
+    def __init__(self, name: str, peers: Peers) -> None:
+        """Ask by `peers`."""
+        self._name = name
+        self._peers = peers
+
+    async def routes(self) -> RoutingTable:
+        """See `runtime.router.Directory`."""
+        return await self._peers.call(
+            COORDINATOR, "subscribe", self._name, self._peers.here, timeout=1.0
+        )
+
+    async def suspect(self, address: tuple[str, int]) -> None:
+        """See `runtime.router.Directory`."""
+        await self._peers.call(COORDINATOR, "suspect", address, timeout=1.0)
+
+    async def describe(self) -> dict[str, object]:
+        """See `runtime.router.Directory`."""
+        return await self._peers.call(COORDINATOR, "describe", timeout=2.0)
 
 
 def make_router(name: str, peers: Peers, config: ClusterConfig) -> Router:
     """Return a router that asks the coordinator for its table."""
-
-    async def refresh() -> RoutingTable:
-        return await peers.call(COORDINATOR, "subscribe", name, timeout=1.0)
-
-    async def describe() -> dict[str, object]:
-        return await peers.call(COORDINATOR, "describe", timeout=2.0)
-
     tls = config.tls.context(server=False) if config.tls else None
-    return Router(name, config.secret, config.router, refresh, describe, tls)
+    directory = RemoteDirectory(name, peers)
+    return Router(name, config.secret, config.router, directory, tls)
 
 
 def _error(answer: Refused | Away) -> GameError:
@@ -60,6 +82,7 @@ class ShardService:
         """Listen, and tell the coordinator; it says what to open."""
         self._stores = PostgresStores(self._config.dsn)
         self._behaviours = load()
+        self._losing: set[asyncio.Task[None]] = set()
         self._router = make_router(self._name, self._peers, self._config)
         self._shard = Shard(
             self.incarnation,
@@ -75,27 +98,57 @@ class ShardService:
         self._beating = asyncio.create_task(self._beat())
         await self._router.start()
 
-    def _lost(self, partition: int) -> None:
-        self._losing = asyncio.create_task(
-            self._peers.call(COORDINATOR, "lost", self._name, partition)
-        )
-        self._losing.add_done_callback(lambda task: task.cancelled() or task.exception())
+    def _lost(self, partition: int, epoch: int) -> None:
+        losing = asyncio.create_task(self._peers.call(COORDINATOR, "lost", partition, epoch))
+        self._losing.add(losing)
+        losing.add_done_callback(self._told)
+
+    def _told(self, losing: asyncio.Task[None]) -> None:
+        self._losing.discard(losing)
+        if not losing.cancelled() and (error := losing.exception()) is not None:
+            _log.debug("nobody to tell of a lost partition: %s", error)  # the next beats tell it
 
     async def _beat(self) -> None:
+        """Say that we live, and hear what is still ours, for ever."""
+        timing, unanswered = self._config.ownership, 0
+        standing: Standing | None = None
         while True:
-            beat = Beat(
-                self._name,
-                self.incarnation,
-                self._address,
-                socket.gethostname(),
-                1.0,
-                self._shard.status(),
-            )
+            asked_at = monotonic()
             try:
-                await self._peers.call(COORDINATOR, "beat", beat, timeout=2.0)
+                standing = await self._say_beat(timing.silence)
+            except TimeoutError:
+                unanswered += 1
+                if unanswered == _HUNG and standing is not None and timing.kill_hung:
+                    _log.warning("the coordinator hangs: it's killed")
+                    await self._peers.end(standing.coordinator)
             except Exception as error:  # noqa: BLE001  (the coordinator is away: games go on)
                 _log.debug("no beat: %s", error)
-            await asyncio.sleep(BEAT_S)
+            else:
+                unanswered = 0
+                for partition in standing.lapsed:
+                    self._shard.lapse(partition)
+                self._shard.lease.renew(asked_at)
+            await asyncio.sleep(max(0.0, asked_at + timing.beat - monotonic()))
+
+    async def _say_beat(self, timeout: float) -> Standing:
+        status = self._shard.status()
+        partitions = self._shard.partitions.values()
+        beat = Beat(
+            self._name,
+            self.incarnation,
+            self._address,
+            self._peers.here.node,
+            self._peers.here.pid,
+            [(partition.id, partition.epoch) for partition in partitions],
+            status,
+        )
+        return await self._peers.call(COORDINATOR, "beat", beat, timeout=timeout)
+
+    async def vigil(self, incarnation: str) -> bool:
+        """Never answer, as long as this is `incarnation`: Ray tells the asker when it ends."""
+        if incarnation == self.incarnation:
+            await asyncio.Event().wait()
+        return False
 
     async def open(
         self, incarnation: str, partitions: list[tuple[int, int]]
@@ -121,9 +174,9 @@ class ShardService:
         """Return this shard's line of GET /shards."""
         return self._shard.status()
 
-    async def release(self, partition: int) -> None:
+    async def release(self, partition: int, epoch: int) -> None:
         """Give a partition up in order."""
-        await self._shard.release(partition, 5.0)
+        await self._shard.release(partition, epoch, 0.8 * self._config.ownership.hand_off)
 
     async def route(self, table: RoutingTable) -> None:
         """Take a routing table."""
@@ -170,13 +223,55 @@ class CoordinatorService:
         del name
         self._peers = peers
         self._config = config
+        self._others: list[dict[str, object]] = []
 
     async def start(self) -> None:
-        """Read the assignments."""
+        """Read the assignments, and see to it that the shards of the plan run."""
         self._stores = PostgresStores(self._config.dsn)
-        self._coordinator = Coordinator(self._config, self._stores.assignments, self._peers)
-        await self._coordinator.start()
+        coordinator = Coordinator(self._config, self._stores.assignments, self._peers)
+        await coordinator.start()
+        self._coordinator = coordinator
+        self._operations = Operations(coordinator, self._peers)
+        supervisor = Supervisor(coordinator.ownership, self._peers, self._config)
+        self._supervising = asyncio.create_task(supervisor.run())
         self._trimming = asyncio.create_task(self._trim())
+
+    async def describe(self) -> dict[str, object]:
+        """Return the body of GET /shards."""
+        return await describe(self._coordinator, self._operations, self._peers, self._others)
+
+    def operate(self, verb: bytes) -> Progress:
+        """Begin an operation, given as JSON; GET /shards shows how far it is.
+
+        Raises:
+            Refusal: If it's unsafe, impossible, or not understood.
+        """
+        try:
+            return self._operations.begin(decode(verb))
+        except msgspec.DecodeError as error:
+            raise Refusal(f"This isn't an operation: {error}") from error
+
+    async def resize(self, shards: int) -> None:
+        """Have so many shards from now on."""
+        plan = self._coordinator.ownership.plan
+        if len(plan.shards) != shards:
+            await self._coordinator.replan(plan.scaled(shards))
+
+    def settled(self) -> bool:
+        """Return whether every shard of the plan is there, and every partition where it belongs."""
+        ownership = self._coordinator.ownership
+        present = {beat.name for beat, state in ownership.members() if state != "silent"}
+        return not ownership.unsettled and present >= ownership.plan.shards.keys()
+
+    def note_processes(self, processes: list[dict[str, object]]) -> None:
+        """Remember processes that only whoever started them knows, for GET /shards."""
+        self._others = processes
+
+    def rest(self) -> list[str]:
+        """Assign and launch nothing more; return the shards that run."""
+        self._supervising.cancel()
+        self._coordinator.rest()
+        return [beat.name for beat, _ in self._coordinator.ownership.members()]
 
     async def _trim(self) -> None:
         """Drop what the log needs to keep no longer, every now and then."""
@@ -195,5 +290,6 @@ class CoordinatorService:
     async def stop(self) -> None:
         """Assign nothing more."""
         self._trimming.cancel()
+        self._supervising.cancel()
         await self._coordinator.stop()
         await self._stores.close()

@@ -23,6 +23,10 @@ class ShardSettings(Struct, frozen=True, kw_only=True):
     checkpoint_every: float = 2.0
     touch_every: float = 1.0
     """How often the owner says that it lives: the precision of the uncharged time of an outage."""
+    lease: float = 3.0
+    """So long after the last word that its games are its own a shard answers for them."""
+    shed_lag_ms: float = 250.0
+    """A shard whose event loop is late by so much turns new games away, so that moves go on."""
     open_records: int = 20_000
     """So many events may wait for the log in one partition; then commands are turned away."""
     doubt_after: float = 1.0
@@ -65,3 +69,23 @@ class OwnershipTiming(Struct, frozen=True, kw_only=True):
     """So many partitions are handed over in order at a time."""
     kill_hung: bool = True
     """Whether a process that hangs is killed, for Ray to start it again."""
+
+
+class NodeHealth(Struct, frozen=True, kw_only=True):
+    """How Ray's head looks after the other machines. Times are in seconds.
+
+    Ray's own defaults notice a silent machine after a minute; these after two seconds.
+    """
+
+    period: float = 0.25
+    timeout: float = 0.5
+    failures: int = 3
+
+    def system_config(self) -> dict[str, int]:
+        """Return the words of Ray's `_system_config`."""
+        return {
+            "health_check_initial_delay_ms": 0,
+            "health_check_period_ms": int(self.period * 1000),
+            "health_check_timeout_ms": int(self.timeout * 1000),
+            "health_check_failure_threshold": self.failures,
+        }

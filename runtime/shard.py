@@ -7,7 +7,8 @@ import contextlib
 import logging
 import os
 import ssl
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
+from time import monotonic
 from typing import Any
 
 from actors.behaviour import Behaviour
@@ -15,6 +16,7 @@ from persistence.log import EventLog, LogError
 from persistence.snapshots import SnapshotStore
 from runtime.behaviours import Kind
 from runtime.effects import Asker, Effects
+from runtime.lease import Lease
 from runtime.link import ServerLink
 from runtime.opening import open_partition
 from runtime.partition import Partition, Surroundings
@@ -35,6 +37,7 @@ from runtime.wire import (
 _log = logging.getLogger(__name__)
 _TICK_S = 1.0
 _LAG_S = 0.05
+_NONE: Mapping[int, Partition] = {}
 
 
 class ShardLink(ServerLink):
@@ -93,8 +96,8 @@ class Shard:
         self.incarnation = incarnation
         self.settings = settings
         self.partitions: dict[int, Partition] = {}
-        self.on_lost: Callable[[int], None] = lambda _: None
-        """Hears of a partition that somebody else owns now."""
+        self.on_lost: Callable[[int, int], None] = lambda _partition, _epoch: None
+        """Hears of a (partition, epoch) that was served, and is no longer."""
         self._readings: dict[int, Reading] = {}
         self._links: set[ShardLink] = set()
         self._log, self._store = stores
@@ -103,6 +106,7 @@ class Shard:
         self._asker = asker
         self._tasks: set[asyncio.Task[None]] = set()
         self._saver = Saver(self._store, settings)
+        self.lease = Lease(settings.lease)
         self._server: asyncio.Server | None = None
         self._lag_ms = 0.0
         self._rate = 0.0
@@ -122,6 +126,7 @@ class Shard:
             settings=self.settings,
             spawn=self._spawn,
             lost=self._lost,
+            overloaded=lambda: self._lag_ms > self.settings.shed_lag_ms,
         )
         self._server = await loop.create_server(self._connection, host, 0, ssl=tls)
         for task in (self._saver.run(), self._tick(), self._touch(), self._measure()):
@@ -157,22 +162,43 @@ class Shard:
             if mine.epoch >= epoch:
                 return
             self._forget(partition).close()
+        asked_at = monotonic()
         opened = await open_partition(partition, epoch, self.incarnation, self._around)
+        self.lease.renew(asked_at)
         self._readings[partition] = Reading(opened)
         self.partitions[partition] = opened
 
-    async def release(self, partition: int, timeout: float) -> None:
-        """Give `partition` up in order: finish what was begun, save all, note the checkpoint."""
+    async def release(self, partition: int, epoch: int, timeout: float) -> None:
+        """Hand `partition` over in order, with as short a pause as can be.
+
+        It's saved while it still serves; then it takes no more commands, finishes what was begun
+        and notes the checkpoint. What is unsaved then, the next owner reads from the log.
+        """
         mine = self.partitions.get(partition)
-        if mine is None:
+        if mine is None or mine.epoch != epoch:
             return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout / 2):
+                await mine.prepare()
+        mine.seal()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout / 2):
+                await mine.journal.quiet()
+                await self._checkpoint(mine)
+        self._drop(mine)
+
+    async def _finish(self, mine: Partition, timeout: float) -> None:
+        """Give a partition up for good: whoever opens it next has nothing to replay."""
         mine.seal()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout):
                 await mine.settle()
                 await self._checkpoint(mine)
-        if self.partitions.get(partition) is mine:
-            self._forget(partition)
+        self._drop(mine)
+
+    def _drop(self, mine: Partition) -> None:
+        if self.partitions.get(mine.id) is mine:
+            self._forget(mine.id)
         mine.close()
 
     def _forget(self, partition: int) -> Partition:
@@ -181,10 +207,16 @@ class Shard:
         self._events_closed += mine.events
         return mine
 
-    def _lost(self, partition: int) -> None:
+    def lapse(self, partition: int) -> None:
+        """Somebody else owns `partition` now: stop at once."""
         if partition in self.partitions:
             self._forget(partition).close()
-            self.on_lost(partition)
+
+    def _lost(self, partition: int) -> None:
+        mine = self.partitions.get(partition)
+        if mine is not None:
+            self.lapse(partition)
+            self.on_lost(partition, mine.epoch)
 
     async def _checkpoint(self, partition: Partition) -> None:
         offset = partition.journal.checkpoint()
@@ -200,7 +232,9 @@ class Shard:
 
     def dispatch(self, link: ShardLink, messages: list[Any]) -> int:
         """Pass messages to their partitions; return how many will be answered."""
-        partitions, asked = self.partitions, 0
+        # The loop's own time may be from before a pause of the whole process.
+        partitions = self.partitions if monotonic() < self.lease.until else _NONE
+        asked = 0
         for message in messages:
             partition = partitions.get(message.partition)
             if type(message) is CommandIn:
@@ -258,6 +292,7 @@ class Shard:
         while True:
             await asyncio.sleep(self.settings.touch_every)
             owned = [(p.id, p.epoch) for p in self.partitions.values()]
+            asked_at = monotonic()
             try:
                 lost = await self._log.touch(owned) if owned else ()
             except LogError:
@@ -266,6 +301,7 @@ class Shard:
                 mine = self.partitions.get(partition)
                 if mine is not None and (partition, mine.epoch) in owned:
                     self._lost(partition)
+            self.lease.renew(asked_at)
 
     async def _measure(self) -> None:
         """Keep the event loop's lag and the rate of events, each smoothed over about a second."""
@@ -288,6 +324,7 @@ class Shard:
         return {
             "pid": os.getpid(),
             "partitions": [{"id": p.id, "epoch": p.epoch} for p in partitions],
+            "shedding": self._lag_ms > self.settings.shed_lag_ms,
             "games": sum(len(p.cells) for p in partitions),
             "passive_games": sum(p.residents.resting for p in partitions),
             "failed_games": sum(len(p.residents.failed) for p in partitions),
@@ -300,9 +337,9 @@ class Shard:
 
     async def stop(self, timeout: float) -> None:
         """Give up all partitions in order, then stop listening."""
+        await asyncio.gather(*(self._finish(p, timeout) for p in list(self.partitions.values())))
         if self._server is not None:
             self._server.close()
-        await asyncio.gather(*(self.release(p, timeout) for p in list(self.partitions)))
         for link in list(self._links):
             link.close()
         for task in list(self._tasks):

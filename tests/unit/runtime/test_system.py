@@ -22,6 +22,23 @@ from runtime.table import Route, RoutingTable
 SECRET = b"a secret of the tests"
 
 
+class Directory:
+    """What a router asks the coordinator, answered with whatever table `table` returns."""
+
+    def __init__(self, table) -> None:
+        self._table = table
+        self.suspects = []
+
+    async def routes(self) -> RoutingTable:
+        return self._table()
+
+    async def suspect(self, address) -> None:
+        self.suspects.append(address)
+
+    async def describe(self):
+        return {}
+
+
 class System:
     """One shard at a time, and one router that finds it."""
 
@@ -30,12 +47,10 @@ class System:
         self.log = MemoryLog()
         self.store = MemoryStore()
         self.table = RoutingTable(0, ())
-        self.router = Router("test", SECRET, RouterSettings(), self._refresh, dict)
+        self.directory = Directory(lambda: self.table)
+        self.router = Router("test", SECRET, RouterSettings(), self.directory)
         self.epoch = 0
         self.shard: Shard | None = None
-
-    async def _refresh(self) -> RoutingTable:
-        return self.table
 
     async def take_over(self) -> Shard:
         """Start a shard that owns both partitions at the next epoch."""
@@ -166,9 +181,9 @@ async def test_a_repeated_create_meets_its_own_game():
         assert (await system.do("g1", "create", user="eve")).code == "game_exists"
 
 
-@pytest.mark.parametrize("orderly", [True, False])
-async def test_every_acknowledged_event_survives_a_take_over(orderly):
-    """Whatever was acknowledged is in the next owner's state, whether the old one said goodbye."""
+@pytest.mark.parametrize("farewell", ["stop", "release", "none"])
+async def test_every_acknowledged_event_survives_a_take_over(farewell):
+    """Whatever was acknowledged is in the next owner's state, however the old one said goodbye."""
     async with running(snapshot_events=4) as system:
         for game in ("g1", "g2", "g3"):
             await system.do(game, "create")
@@ -176,10 +191,13 @@ async def test_every_acknowledged_event_survives_a_take_over(orderly):
             assert isinstance(await system.do("g1", "add", amount=i), Done)
         await system.do("g2", "add", amount=5)
         old = system.shard
-        if orderly:
-            for partition in range(2):
-                await old.release(partition, 1.0)
+        if farewell == "stop":
+            await old.stop(1.0)
             assert not any(system.log.checkpoints[p] < len(system.log.records[p]) for p in range(2))
+        if farewell == "release":
+            for partition in range(2):
+                await old.release(partition, system.epoch, 1.0)
+            assert not old.partitions
         await system.take_over()
         system.router.route(system.table)
         assert (await system.total("g1")).total == 55
@@ -232,7 +250,7 @@ async def test_a_watch_that_began_before_the_table_was_known_is_answered_and_can
     """Before there's a table a watch is `Away`; afterwards the same game is heard in full."""
     async with running() as system:
         await system.do("g1", "create")
-        early = Router("early", SECRET, RouterSettings(), system._refresh, dict)
+        early = Router("early", SECRET, RouterSettings(), system.directory)
         table, system.table = system.table, RoutingTable(0, ())
         await early.start()
         ear, opened = Ear(), []
@@ -304,7 +322,7 @@ async def test_a_deadline_is_met_also_after_a_take_over_and_after_passivation():
         assert msgspec.json.decode(poll.events[0])["type"] == "Woken"
         old = system.shard
         for partition in range(2):
-            await old.release(partition, 1.0)
+            await old.release(partition, system.epoch, 1.0)
         await system.take_over()
         system.router.route(system.table)
         poll = await system.router.events("g2", 1, 3.0, 3.0)
@@ -426,7 +444,7 @@ async def test_a_link_with_too_many_unanswered_commands_is_read_again_later():
 async def test_a_stranger_to_the_secret_is_not_admitted():
     """A router with another secret gets no link."""
     async with running() as system:
-        stranger = Router("x", b"another", RouterSettings(), system._refresh, dict)
+        stranger = Router("x", b"another", RouterSettings(), system.directory)
         await stranger.start()
         assert isinstance(await stranger.state("g1", 0.3), Away)
         await stranger.close()
@@ -484,13 +502,9 @@ async def test_links_can_be_encrypted(tmp_path):
     address = await shard.start("127.0.0.1", ours.context(server=True))
     await shard.open(0, 1)
     table = RoutingTable(1, [Route(0, 1, "s", address)])
-
-    async def refresh() -> RoutingTable:
-        return table
-
     answers = []
     for tls in (ours.context(server=False), theirs.context(server=False), None):
-        router = Router("test", SECRET, RouterSettings(), refresh, dict, tls)
+        router = Router("test", SECRET, RouterSettings(), Directory(lambda: table), tls)
         await router.start()
         answers.append(await router.state("g1", 0.5))
         await router.close()

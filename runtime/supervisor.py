@@ -1,0 +1,67 @@
+"""Which shards run: those of the plan are launched, those that have left it are emptied and ended.
+
+Ray starts a shard again that ends by itself; this is about which there shall be.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import Any
+
+from runtime.config import ClusterConfig
+from runtime.host import Peers
+from runtime.ownership import Ownership
+
+_log = logging.getLogger(__name__)
+_TICK_S = 0.25
+_STOP_S = 15.0
+SHARD = "runtime.services:ShardService"
+
+
+class Supervisor:
+    """Follows the plan."""
+
+    def __init__(self, ownership: Ownership, peers: Peers, config: ClusterConfig) -> None:
+        """Launch shards with `config`, whatever the plan of `ownership` names."""
+        self._ownership = ownership
+        self._peers = peers
+        self._config = config
+        self._launched: set[str] = set()
+        self._busy: set[str] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Follow the plan until cancelled."""
+        while True:
+            wanted = set(self._ownership.plan.shards)
+            for name in sorted(wanted - self._launched - self._busy):
+                self._begin(name, self._launch(name))
+            for beat, _ in self._ownership.members():
+                idle = not self._ownership.holdings(beat.name)
+                if beat.name not in wanted | self._busy and idle:
+                    self._begin(beat.name, self._retire(beat.name))
+            await asyncio.sleep(_TICK_S)
+
+    def _begin(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        self._busy.add(name)
+        task = asyncio.create_task(self._attend(name, work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _attend(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except Exception as error:  # noqa: BLE001  (however Ray fails: it's tried again)
+            _log.warning("shard %s: %s", name, error)
+        finally:
+            self._busy.discard(name)
+
+    async def _launch(self, name: str) -> None:
+        await self._peers.launch(SHARD, name, self._config, self._config.shard_cpus)
+        self._launched.add(name)
+
+    async def _retire(self, name: str) -> None:
+        self._launched.discard(name)
+        await self._peers.retire(name, _STOP_S)
