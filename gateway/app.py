@@ -22,6 +22,7 @@ from gateway.identity import Identity
 from gateway.metrics import Counts
 from gateway.names import NameBook, Names
 from gateway.openapi import openapi
+from gateway.operators import Operators
 from gateway.openings import Openings
 from gateway.pages import Archive, Pages, PageSettings
 from gateway.problems import Problems
@@ -84,7 +85,10 @@ class App:
         self._heartbeat = Heartbeat(loop, settings.heartbeat)
         around = Surroundings(settings, self._heartbeat, self.counts, LateWriter(loop))
         self._doorway = Doorway(self._hall, callers, around)
-        documents = PageSettings(parts.name, openapi(catalog), asyncapi(catalog), parts.ready)
+        operate = Operators(router, parts.secret).operate
+        documents = PageSettings(
+            parts.name, operate, openapi(catalog), asyncapi(catalog), parts.ready
+        )
         self._pages = Pages(
             router, callers, parts.archive, Problems(catalog.statuses), self.counts, documents
         )

@@ -17,6 +17,8 @@ from rich.table import Table
 
 from gateway.check import check
 from gateway.installed import DataDirectory, Running
+from gateway.operator_cli import DEFAULT_DATA, Data
+from gateway.operator_cli import app as operators
 from gateway.replay import replay_game
 from gateway.run import RunError, RunOptions, run
 from gateway.settings import GatewaySettings
@@ -33,11 +35,7 @@ app = typer.Typer(
 console = Console()
 errors = Console(stderr=True)
 
-Data = Annotated[
-    Path,
-    typer.Option(help="Where everything that must survive is kept.", envvar="GAMESHARD_DATA"),
-]
-DEFAULT_DATA = Path(".gameshard")
+app.registered_commands += operators.registered_commands
 T = TypeVar("T", bound=msgspec.Struct)
 
 

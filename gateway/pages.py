@@ -82,6 +82,7 @@ class Pages:
             Route("/readyz", self._ready),
             Route("/metrics", self._metrics),
             Route("/shards", self._shards),
+            Route("/operations", self._rest.operate, methods=["POST"]),
             Route("/openapi.json", self._document(self._rest.openapi)),
             Route("/asyncapi.json", self._document(self._rest.asyncapi)),
             Route("/docs", self._docs),
@@ -216,9 +217,13 @@ class Pages:
 
 
 class PageSettings(Struct, frozen=True):
-    """What the pages show that never changes: our name, the documents, how readiness is found."""
+    """What the pages show that never changes: our name, the documents, how readiness is found.
+
+    `operate` answers operators' requests.
+    """
 
     name: str
+    operate: Callable[[Request], Awaitable[Answer]]
     openapi: bytes
     asyncapi: bytes
     ready: Callable[[], bool]

@@ -16,6 +16,7 @@ Response = tuple[int, list[Header], bytes]
 _GATEWAY = {
     "unauthenticated": 401,
     "guests_off": 403,
+    "operation_refused": 409,
     "not_found": 404,
     "method_not_allowed": 405,
     "too_large": 413,

@@ -107,6 +107,10 @@ class Coordinator:
         self._listeners[name] = process, self.ownership.lived
         return self.ownership.table
 
+    def routes(self) -> RoutingTable:
+        """Return the table."""
+        return self.ownership.table
+
     def gateways(self) -> Sequence[str]:
         """Return the names of the gateways that there shall be."""
         return self._config.gateway_names()

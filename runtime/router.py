@@ -15,10 +15,12 @@ from functools import partial
 from typing import Any, Protocol
 
 from runtime.asks import Answer, Ask, Away, Done, Listener, Missed, Packed, Refused
-from runtime.link import ClientLink, LinkError, connect
+from runtime.link import ClientLink
+from runtime.operations import Progress
 from runtime.partitions import partition_of
 from runtime.pending import Pending, PendingAsks
 from runtime.settings import RouterSettings
+from runtime.shard_links import Address, ShardLinks
 from runtime.table import RoutingTable
 from runtime.watches import Watches
 from runtime.wire import (
@@ -41,7 +43,6 @@ from runtime.wire import (
 )
 
 _log = logging.getLogger(__name__)
-_CONNECT_PAUSE_S = 0.1
 _SUBSCRIBE_S = 1.0
 
 
@@ -58,6 +59,10 @@ class Directory(Protocol):
 
     async def describe(self) -> dict[str, object]:
         """Return the body of GET /shards."""
+        ...
+
+    async def operate(self, verb: bytes) -> Progress:
+        """Begin an operation; raises `runtime.operations.Refusal`."""
         ...
 
 
@@ -85,10 +90,8 @@ class Router:
         self._secret = secret
         self._settings = settings
         self._coordinator = coordinator
-        self._tls = tls
         self._table = RoutingTable(0, ())
-        self._links: dict[tuple[str, int], ClientLink] = {}
-        self._connecting: set[tuple[str, int]] = set()
+        self._links = ShardLinks(self._new_link, self._linked, self._unlinked, tls)
         self._refreshing = False
         self._asks = PendingAsks(settings, self._dispatch, self._stale)
         self._watches = Watches(self._rewatch)
@@ -119,15 +122,11 @@ class Router:
             old = before.get(route.partition)
             if old is not None and (old.epoch, old.address) != (route.epoch, route.address):
                 moved.add(route.partition)
-        used = {route.address for route in table.routes if route.address is not None}
-        for address in used - self._links.keys() - self._connecting:
-            self._spawn(self._connect(address))
-        for address in self._links.keys() - used:
-            self._links[address].cut()  # its shard may hang: it wouldn't take a farewell
+        self._links.keep({route.address for route in table.routes if route.address is not None})
         # What was asked of an owner that is none any more is asked of the next one. The first may
         # have done it: then the repeat meets itself.
         self._asks.moved(moved)
-        self._retry()
+        self._asks.retry()
         for partition in moved:
             self._watches.moved(partition)
 
@@ -135,7 +134,7 @@ class Router:
     def ready(self) -> bool:
         """Whether every partition has an owner that we're connected to."""
         routes = self._table.routes
-        return bool(routes) and all(route.address in self._links for route in routes)
+        return bool(routes) and all(self._links.get(route.address) for route in routes)
 
     # --- asking ------------------------------------------------------------------------------
 
@@ -240,6 +239,10 @@ class Router:
         """Return the body of GET /shards."""
         return await self._coordinator.describe()
 
+    async def operate(self, verb: bytes) -> Progress:
+        """Begin an operator's operation; see `runtime.operations`."""
+        return await self._coordinator.operate(verb)
+
     # --- sending -----------------------------------------------------------------------------
 
     def _begin(
@@ -259,8 +262,7 @@ class Router:
             on_answer(Away())
 
     def _link(self, partition: int) -> ClientLink | None:
-        route = self._table.routes[partition]
-        return self._links.get(route.address) if route.address is not None else None
+        return self._links.get(self._table.routes[partition].address)
 
     def _dispatch(self, reply: int, pending: Pending) -> bool:
         """Send one ask to its owner; return whether there is one."""
@@ -295,9 +297,6 @@ class Router:
 
         self._begin(game, 3600.0, message, opened)
 
-    def _retry(self) -> None:
-        self._asks.retry()
-
     def _stale(self) -> None:
         """Something suggests that the table is old: ask for a new one, once at a time."""
         if not self._refreshing and not self._closed:
@@ -315,45 +314,25 @@ class Router:
 
     # --- links -------------------------------------------------------------------------------
 
-    async def _connect(self, address: tuple[str, int]) -> None:
-        self._connecting.add(address)
-        try:
-            while not self._closed and any(r.address == address for r in self._table.routes):
-                link = ClientLink(
-                    self._loop,
-                    self._secret,
-                    self._name,
-                    self._take,
-                    partial(self._lost, address),
-                    self._settings.linger,
-                )
-                try:
-                    await connect(link, address, self._tls)
-                except (OSError, LinkError, TimeoutError) as error:
-                    _log.debug("no link to %s:%d: %s", *address, error)
-                    self._stale()
-                    await asyncio.sleep(_CONNECT_PAUSE_S)
-                else:
-                    self._links[address] = link
-                    for route in self._table.routes:
-                        if route.address == address:
-                            self._watches.moved(route.partition)
-                    self._retry()
-                    return
-        finally:
-            self._connecting.discard(address)
+    def _new_link(self, on_lost: Callable[[ClientLink], None]) -> ClientLink:
+        return ClientLink(
+            self._loop, self._secret, self._name, self._take, on_lost, self._settings.linger
+        )
 
-    def _lost(self, address: tuple[str, int], link: ClientLink) -> None:
-        if self._links.get(address) is link:
-            del self._links[address]
-            self._asks.lost(link)
-            if not self._closed:
-                if any(route.address == address for route in self._table.routes):
-                    self._spawn(self._suspect(address))
-                    self._spawn(self._connect(address))
-                self._stale()
+    def _linked(self, address: Address) -> None:
+        for route in self._table.routes:
+            if route.address == address:
+                self._watches.moved(route.partition)
+        self._asks.retry()
 
-    async def _suspect(self, address: tuple[str, int]) -> None:
+    def _unlinked(self, address: Address, link: ClientLink) -> None:
+        self._asks.lost(link)
+        if not self._closed:
+            if any(route.address == address for route in self._table.routes):
+                self._spawn(self._suspect(address))
+            self._stale()
+
+    async def _suspect(self, address: Address) -> None:
         try:
             await self._coordinator.suspect(address)
         except Exception as error:  # noqa: BLE001  (whatever the coordinator's absence looks like)
@@ -410,8 +389,7 @@ class Router:
         """Hang up."""
         self._closed = True
         self._asks.close()
-        for link in list(self._links.values()):
-            link.close()
+        await self._links.close()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

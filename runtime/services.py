@@ -54,6 +54,10 @@ class RemoteDirectory:
         """See `runtime.router.Directory`."""
         return await self._peers.call(COORDINATOR, "describe", timeout=2.0)
 
+    async def operate(self, verb: bytes) -> Progress:
+        """See `runtime.router.Directory`."""
+        return await self._peers.call(COORDINATOR, "operate", verb, timeout=5.0)
+
 
 def make_router(name: str, peers: Peers, config: ClusterConfig) -> Router:
     """Return a router that asks the coordinator for its table."""
