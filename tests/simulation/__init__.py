@@ -1,0 +1,1 @@
+"""Whole clusters simulated from a seed: shards, stores, gateways and clients under faults."""
