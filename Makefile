@@ -4,13 +4,14 @@
 #   make test [TESTS=tests/unit]     all checks, then the tests (with a browser)
 #   make check                       format, lint, types, the direction of imports, the lock files
 #   make bench [ARGS="moves --games 1000 --url URL"]
+#   make services                    fetch Kafka and a schema registry (Java) for tests and benches
 #   make lock                        write the lock files anew from pyproject.toml
 #   make clean                       remove what was built or installed here, never a game
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench lock clean chromium
+.PHONY: help run test check bench lock clean chromium services
 .DELETE_ON_ERROR:
 
 VENV ?= .venv
@@ -30,7 +31,7 @@ bench: $(VENV)/.installed
 	@exec $(BIN)/gameshard bench $(ARGS)
 
 # The checks come first: they are quick, and pytest's summary must be the last line.
-test: check chromium
+test: check chromium services
 	$(BIN)/python -m pytest $(TESTS)
 
 check: $(VENV)/.installed-dev
@@ -85,3 +86,13 @@ chromium:
 	  apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
 	elif [ "$${CI:-}" = true ]; then echo "There is no Chromium to test the page with." >&2; exit 1; \
 	else echo "*** No Chromium here: the tests of the page will be left out. ***" >&2; fi
+
+# Kafka and the schema registry run on Java; Maven fetches their jars once, into the user's cache
+# (or GAMESHARD_JARS), where all copies of this repository find them. Valkey and Postgres are in .venv.
+services: $(VENV)/.installed
+	@if ! { command -v java && command -v mvn; } >/dev/null \
+	  && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "Installing Java and Maven ..."; export DEBIAN_FRONTEND=noninteractive; \
+	  apt-get update -qq && apt-get install -y -qq --no-install-recommends default-jre-headless maven >/dev/null; fi; \
+	$(BIN)/python -m persistence.local && exit 0; [ "$${CI:-}" != true ] || exit 1; \
+	echo "*** No Kafka and no schema registry here: their tests will be left out. ***" >&2

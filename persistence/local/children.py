@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -14,6 +16,9 @@ from queue import SimpleQueue
 
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
+_EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_LOWEST = 10_000
+_TRIES = 100
 
 
 def spawn(
@@ -23,10 +28,11 @@ def spawn(
     user: str | None = None,
     death: signal.Signals = signal.SIGINT,
     environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start `command` in a session of its own; it gets `death` when this process ends.
 
-    Its output goes to the file `log`.
+    Its output goes to the file `log`. It works in `folder`, where `working_in` finds it.
     """
     parent = os.getpid()
 
@@ -48,6 +54,7 @@ def spawn(
                     start_new_session=True,
                     preexec_fn=prepare,  # noqa: PLW1509  (nothing in it takes a lock)
                     env=environment,
+                    cwd=folder,
                 )
         except OSError as error:
             started.put(error)
@@ -66,7 +73,16 @@ def spawn(
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """Return a TCP port that was free a moment ago."""
+    """Return a TCP port that was free a moment ago.
+
+    It isn't one that the kernel gives to outgoing connections: whoever asks a server that's down
+    again and again would sooner or later be connected to itself, and keep the server from its port.
+    """
+    below = int(_EPHEMERAL.read_text().split()[0])
+    for _ in range(_TRIES):
+        port = _LOWEST + secrets.randbelow(max(1, below - _LOWEST))
+        if is_free(port, host):
+            return port
     with socket.socket() as probe:
         probe.bind((host, 0))
         return probe.getsockname()[1]
@@ -81,3 +97,14 @@ def is_free(port: int, host: str = "127.0.0.1") -> bool:
         except OSError:
             return False
         return True
+
+
+def working_in(folder: Path) -> list[int]:
+    """Return the processes whose working directory is `folder`."""
+    found: list[int] = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                if (entry / "cwd").readlink() == folder:
+                    found.append(int(entry.name))
+    return found

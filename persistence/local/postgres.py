@@ -20,7 +20,7 @@ from pathlib import Path
 
 import psycopg
 
-from persistence.local.children import free_port, is_free, spawn
+from persistence.local.children import free_port, is_free, spawn, working_in
 
 MAJOR = "18"
 _USER = "pgserver"
@@ -186,9 +186,9 @@ class LocalPostgres:
         longer, on shared memory that Postgres refuses to start beside.
         """
         begin = time.monotonic()
-        if _working_in(self._data):
+        if working_in(self._data):
             self._progress("waiting for the end of the Postgres before")
-        while pids := _working_in(self._data):
+        while pids := working_in(self._data):
             if time.monotonic() > begin + (_GRACE_S if self._is_serving() else _STOP_S):
                 raise AlreadyRunning(
                     f"Another Postgres (process {min(pids)}) runs on {self._data}."
@@ -291,14 +291,3 @@ def _ensure_user(name: str) -> None:
 def _reachable(folder: Path) -> bool:
     """Whether other users may pass through all of a folder's parents."""
     return all(parent.stat().st_mode & 0o001 for parent in folder.parents)
-
-
-def _working_in(folder: Path) -> list[int]:
-    """Return the processes whose working directory is `folder`, as every process of a server's."""
-    found: list[int] = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError):
-                if (entry / "cwd").readlink() == folder:
-                    found.append(int(entry.name))
-    return found

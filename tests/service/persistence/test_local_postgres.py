@@ -13,6 +13,7 @@ import psycopg
 import pytest
 
 from persistence.local import postgres as module
+from persistence.local.children import working_in
 from persistence.local.postgres import (
     AlreadyRunning,
     LocalPostgres,
@@ -48,16 +49,12 @@ def keep(server) -> None:
         connection.execute("CREATE TABLE kept AS SELECT generate_series(1, 1000)")
 
 
-def working_in(folder: Path) -> list[int]:
-    return module._working_in(folder / "data")
-
-
 def test_a_second_start_finds_the_data_and_the_port(folder, server):
     """What was stored before a stop is there, where it was."""
     keep(server)
     port = server.port
     server.stop()
-    assert working_in(folder) == []
+    assert working_in(folder / "data") == []
     server.start()
     assert (rows(server), server.port) == (1000, port)
 
