@@ -125,7 +125,7 @@ class KafkaOwner(Owner):
             else:
                 self._look_behind(checkpoint, claim)
 
-        self.asks.ask(ReadKafka, read, self.end, claim)
+        self._number = self.asks.ask(ReadKafka, read, self.end, claim)
 
     def _saw(
         self, entries: Sequence[Record | PartitionOpened], checkpoint: int, claim: int

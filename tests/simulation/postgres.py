@@ -110,7 +110,12 @@ class Partition:
         if self.outbox:
             raise Violation("a switch finds rows in the outbox")
         self._rows(0, request.rows)
-        self.save(snapshots)
+        for game, base, chunk in snapshots:
+            # A snapshot of unknown outcome may have landed: here what is stored counts, not `base`.
+            stored = self.snapshots.setdefault(game, [])
+            if len(stored) < base:
+                raise Violation(f"the snapshot of {game} went back to {len(stored)} from {base}")
+            stored.extend(chunk[len(stored) - base :])
 
     def insert(self, request: actions.AppendRows) -> bool:
         """Do it; return whether there was no conflict."""

@@ -141,9 +141,12 @@ def simulate(seed: int, trace: bool = False) -> World:
         world.at(world.fault_end + 200.0, _look, system)
         world.run(world.fault_end + GRACE)
         system.judge()
-    except Violation as violation:
+    except Exception as error:
+        violation = error
+        if not isinstance(error, Violation):
+            violation = Violation(f"{type(error).__name__}: {error}")
         violation.add_note("\n".join(world.trace or ()))
-        raise
+        raise violation from error
     return world
 
 
