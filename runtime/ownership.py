@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from persistence.assignments import Assignment
 from runtime.orders import Action, Assign, Beat, Kill, Open, Release
-from runtime.plan import Plan
+from runtime.plan import Plan, ShardPlan
 from runtime.ring import place
 from runtime.settings import OwnershipTiming
 from runtime.table import Route, RoutingTable
@@ -73,7 +73,7 @@ class Ownership:
         self._retries: dict[int, _Retry] = {}
         self._gathered = False
         self._newest = 0.0
-        self._placed: tuple[object, Sequence[str]] = (None, ())
+        self._placed: dict[object, Sequence[str]] = {}
         self.table = RoutingTable(term << 32, ())
         self._publish()
 
@@ -214,8 +214,7 @@ class Ownership:
             if not living or (patient and self.plan.shards.keys() - living.keys()):
                 return ()
             self._gathered = True
-        wanted = {name for name, shard in self.plan.shards.items() if not shard.draining}
-        eligible = living.keys() & wanted or living.keys()
+        eligible = self._eligible(living)
         # Who has just come may go again: it waits for its share, unless nobody else is there.
         owners = {row.owner for row in self.rows}
         since = self._lived - self._timing.settle
@@ -224,17 +223,24 @@ class Ownership:
             for name in eligible
             if living[name].since <= since or living[name].beat.incarnation in owners
         }
-        weights = {name: self._weight(name) for name in sorted(settled or eligible)}
-        if not weights:
-            return ()
-        key = (tuple(weights.items()), tuple(self.plan.pins.items()))
-        if self._placed[0] != key:
-            self._placed = key, place(len(self.rows), weights, self.plan.pins)
-        return self._placed[1]
+        return self._place(settled or eligible)
 
-    def _weight(self, name: str) -> float:
-        shard = self.plan.shards.get(name)
-        return shard.weight if shard is not None else 1.0
+    def _eligible(self, living: Mapping[str, _Member]) -> set[str]:
+        """Return the living shards that shall hold partitions; if there are none, all living."""
+        wanted = {name for name, shard in self.plan.shards.items() if not shard.draining}
+        return living.keys() & wanted or set(living)
+
+    def _place(self, names: set[str]) -> Sequence[str]:
+        if not names:
+            return ()
+        known, ordinary = self.plan.shards, ShardPlan()
+        weights = {name: known.get(name, ordinary).weight for name in sorted(names)}
+        key = (tuple(weights.items()), tuple(self.plan.pins.items()))
+        if key not in self._placed:
+            # Two at a time: with the newcomers, and without.
+            placed = list(self._placed.items())[-1:]
+            self._placed = {**dict(placed), key: place(len(self.rows), weights, self.plan.pins)}
+        return self._placed[key]
 
     def _give_up(self, incarnations: set[str]) -> None:
         """Drop the moves whose target is gone, and go on with those that nobody answers."""
@@ -320,10 +326,10 @@ class Ownership:
 
     @property
     def unsettled(self) -> int:
-        """How many partitions aren't served yet by whom they belong to."""
+        """How many partitions aren't served yet by whom they belong to in the end."""
         living = self._living()
-        targets = self._targets(living)
-        if not targets:
+        targets = self._place(self._eligible(living))
+        if not targets or not self._gathered:
             return len(self.rows)
         return sum(
             (row.partition, row.epoch) not in self._served

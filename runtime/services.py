@@ -28,7 +28,7 @@ from runtime.table import RoutingTable
 
 _log = logging.getLogger(__name__)
 _TRIM_S = 600.0
-_HUNG = 8
+_HUNG = 3
 """A coordinator that lives, but leaves so many beats in a row unanswered, is ended."""
 
 
