@@ -5,10 +5,11 @@ One line an acknowledged move: `game seq ply uci`. Several processes append to o
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
+
+from bench.lines import LineFile, whole_lines
 
 
 class Ack(NamedTuple):
@@ -20,27 +21,12 @@ class Ack(NamedTuple):
     uci: str
 
 
-class AckFile:
-    """Appends acknowledgements. What is flushed survives anything but the machine's own end."""
-
-    def __init__(self, path: Path) -> None:
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-        self._lines: list[str] = []
+class AckFile(LineFile):
+    """Appends acknowledgements."""
 
     def note(self, game: str, seq: int, ply: int, uci: str) -> None:
         """Note one; it's on its way to the file with the next `flush`."""
-        self._lines.append(f"{game} {seq} {ply} {uci}\n")
-
-    def flush(self) -> None:
-        """Write what was noted, whole lines in one write, so that processes don't mix."""
-        if self._lines:
-            lines, self._lines = self._lines, []
-            os.write(self._file, "".join(lines).encode())
-
-    def close(self) -> None:
-        """Flush and close."""
-        self.flush()
-        os.close(self._file)
+        self.add(f"{game} {seq} {ply} {uci}\n")
 
 
 def read_acks(path: Path) -> dict[str, list[Ack]]:
@@ -50,20 +36,18 @@ def read_acks(path: Path) -> dict[str, list[Ack]]:
         ValueError: If any other line isn't an acknowledgement.
     """
     games: dict[str, list[Ack]] = {}
-    with path.open(encoding="ascii") as file:
-        for line in file:
-            if line.endswith("\n"):
-                game, seq, ply, uci = line.split()
-                games.setdefault(game, []).append(Ack(game, int(seq), int(ply), uci))
+    for game, seq, ply, uci in whole_lines(path):
+        games.setdefault(game, []).append(Ack(game, int(seq), int(ply), uci))
     return games
 
 
 class Fact(NamedTuple):
-    """An event as the server tells it afterwards; `ply` is -1 and `uci` "" for all but moves."""
+    """An event as the server tells it; `ply` is -1 and `uci` "" for all but moves."""
 
     seq: int
     ply: int = -1
     uci: str = ""
+    type: str = ""
 
 
 class Verdict(NamedTuple):

@@ -14,7 +14,9 @@ from bench.commands.games import games
 from bench.commands.memory import memory
 from bench.commands.moves import moves
 from bench.commands.peers import peers
+from bench.commands.recovery import recovery
 from bench.crew import CrewError
+from bench.faults import NotHereError
 from bench.http import UnansweredError
 from bench.screen import console
 from bench.scripts import BrokenGameError
@@ -35,12 +37,18 @@ def _plainly(command: Callable[..., None]) -> Callable[..., None]:
     def run(*args: Any, **options: Any) -> None:
         try:
             command(*args, **options)
-        except (BrokenGameError, CrewError, UnansweredError, UnreachableError) as error:
+        except (
+            BrokenGameError,
+            CrewError,
+            NotHereError,
+            UnansweredError,
+            UnreachableError,
+        ) as error:
             console.print(f"bench {command.__name__}: {error}", markup=False)
             raise typer.Exit(2) from error
 
     return run
 
 
-for command in (games, moves, connections, memory, peers, check):
+for command in (games, moves, connections, memory, recovery, peers, check):
     app.command(name=command.__name__)(_plainly(command))

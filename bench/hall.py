@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -14,9 +14,11 @@ from typing import Any
 from bench.acks import AckFile
 from bench.house import Ended
 from bench.http import Pool
+from bench.ledger import Ledger
+from bench.row import Place, Row
 from bench.schedule import Schedule
 from bench.scripts import Script
-from bench.seat import Frame, Seat, connect_all
+from bench.seat import Chair, Frame, Seat, connect_all
 from bench.table import Table
 from bench.tally import Tally
 from bench.target import target
@@ -25,6 +27,7 @@ from bench.users import User, fetch_users
 _TICK_SECONDS = 0.001
 _FLUSH_SECONDS = 0.02
 _SWEEP_SECONDS = 1.0
+_SWEPT = 200
 _DRAIN_SECONDS = 10.0
 
 
@@ -42,6 +45,8 @@ class HallJob:
         endings: Whether games end as their scripts say (draws, claims); else they are resigned.
         clocks: Whether games that end by the clock are given one and waited for.
         once: Play every script once and be done, instead of going on until the time is up.
+        ledger: Where all that every socket is told is written, with its time; None: nowhere.
+        per_socket: How many games share a socket of either colour.
         share, shares: Which process this is, and of how many.
         run: Part of every idempotency key, so that a second run meets no game of the first.
     """
@@ -55,6 +60,8 @@ class HallJob:
     endings: bool = False
     clocks: bool = False
     once: bool = False
+    ledger: Path | None = None
+    per_socket: int = 1
     share: int = 0
     shares: int = 1
     run: str = "run"
@@ -83,6 +90,7 @@ class Hall:
         self._opponent = self.tally.histogram("opponent").record
         self._since_sent = self.tally.histogram("mover, from sending").record
         self._acks = AckFile(job.acks) if job.acks is not None else None
+        self._ledger = Ledger(job.ledger) if job.ledger is not None else None
         self._scripts = list(job.scripts)
         self._drawn = 0
         self._keys = 0
@@ -97,18 +105,15 @@ class Hall:
     # ---- bench.crew.Load
 
     async def prepare(self) -> None:
-        """Fetch tokens, connect two sockets a table, and make every table's first game."""
-        seats, target = 2 * self._job.games, self.pool.target
-        self.users = await fetch_users(self.pool, max(2, min(self._job.users, seats)))
+        """Fetch tokens, connect the sockets, and make every table's first game."""
+        job, target = self._job, self.pool.target
+        seats = 2 * math.ceil(job.games / job.per_socket)
+        self.users = await fetch_users(self.pool, max(2, min(job.users, seats)))
         count = len(self.users)
         self._seats = [Seat(target, self.users[n % count], n & 1) for n in range(seats)]
         await connect_all(self._seats)
-        self.tables = [
-            Table(self, (self._seats[number], self._seats[number + 1]))
-            for number in range(0, len(self._seats), 2)
-        ]
-        making = [task for table in self.tables if (task := table.open()) is not None]
-        await asyncio.gather(*making)
+        self.tables = [Table(self, chairs) for chairs in self._chairs()]
+        await self._open_all()
         self._timers = [asyncio.ensure_future(each()) for each in (self._sweep, self._flush)]
 
     def begin(self, start: float, until: float) -> None:
@@ -129,11 +134,16 @@ class Hall:
         if self._job.once:
             await self._all_played.wait()
         self.halted = True
+        self._until = min(self._until, perf_counter())
         until = perf_counter() + _DRAIN_SECONDS
         while perf_counter() < until and not all(table.quiet for table in self.tables):  # noqa: ASYNC110 -- a thousand tables would each have to tell on their hot path
             await asyncio.sleep(0.02)
         if left := sum(not table.quiet for table in self.tables):
             self.tally.errors["unanswered"] += left
+        if self._ledger is not None:
+            for table in self.tables:
+                if (due := table.owed) is not None:
+                    self._ledger.owed(due, table.game)
 
     async def finish(self) -> Any:
         """Close the sockets; return how each game of a `once` load ended."""
@@ -144,6 +154,8 @@ class Hall:
         self.pool.close()
         if self._acks is not None:
             self._acks.close()
+        if self._ledger is not None:
+            self._ledger.close()
         return self.results
 
     # ---- bench.table.House
@@ -167,6 +179,8 @@ class Hall:
             self._since_sent(since_sent)
         if self._acks is not None:
             self._acks.note(frame.game, frame.seq, frame.ply, frame.uci)
+        if self._ledger is not None:
+            self._ledger.moved(perf_counter() - latency, frame)
 
     def seen(self, latency: float) -> None:
         """Count a move that its opponent has."""
@@ -175,6 +189,11 @@ class Hall:
     def opened(self, table: Table) -> None:
         """Count a game that begins."""
         self.tally.counts["games begun"] += 1
+        places = [chair for chair in table.seats if isinstance(chair, Place)]
+        for place in places:
+            place.row.attend(place, table.game)
+        if self._ledger is not None and places:
+            self._ledger.opened(table.game, (places[0].row.number, places[1].row.number))
         if self.on_opened is not None:
             self.on_opened(table)
 
@@ -188,6 +207,29 @@ class Hall:
 
     # ---- its own tasks
 
+    def _chairs(self) -> Iterator[tuple[Chair, Chair]]:
+        """Yield the two chairs of every table; only rows share a socket or keep a ledger."""
+        job, seats = self._job, self._seats
+        if job.per_socket == 1 and self._ledger is None:
+            yield from zip(seats[::2], seats[1::2], strict=True)
+            return
+        # Several processes write one ledger: a socket's number is its own in all of them.
+        rows = [Row(seat, job.share + job.shares * n, self._ledger) for n, seat in enumerate(seats)]
+        for number in range(job.games):
+            pair = 2 * (number // job.per_socket)
+            yield rows[pair].place(0), rows[pair + 1].place(1)
+
+    async def _open_all(self) -> None:
+        """Make every table's first game, 64 at a time: a call's patience starts as it's sent."""
+        left = iter(self.tables)
+
+        async def some() -> None:
+            for table in left:
+                if (task := table.open()) is not None:
+                    await task
+
+        await asyncio.gather(*(some() for _ in range(64)))
+
     async def _keep_pace(self, schedule: Schedule) -> None:
         tables, shares = self.tables, self._job.shares
         while schedule.next_due < self._until:
@@ -200,10 +242,14 @@ class Hall:
         while True:
             await asyncio.sleep(_SWEEP_SECONDS)
             now = perf_counter()
-            for table in self.tables:
+            for number, table in enumerate(self.tables):
                 table.sweep(now)
+                if number % _SWEPT == _SWEPT - 1:
+                    await asyncio.sleep(0)  # ten thousand at once would delay what is measured
 
     async def _flush(self) -> None:
-        while self._acks is not None:
+        files = [file for file in (self._acks, self._ledger) if file is not None]
+        while files:
             await asyncio.sleep(_FLUSH_SECONDS)
-            self._acks.flush()
+            for file in files:
+                file.flush()

@@ -11,13 +11,14 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple
 
 import msgspec
 
-_PROC = Path("/proc")
+from bench.proc import PROC, Stat, command
+from bench.proc import stats as stats_of_all
+
 _TICK = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 GENERATOR = "load generator"
@@ -27,9 +28,18 @@ OWN = (GENERATOR, TERMINAL)
 _RAY = "ray"
 
 
-class _Process(msgspec.Struct):
+class Process(msgspec.Struct):
+    """A process of the server that is no shard."""
+
     role: str
     pid: int
+
+
+class Held(msgspec.Struct, frozen=True):
+    """A partition that a shard owns, and the epoch at which it does."""
+
+    id: int
+    epoch: int = 0
 
 
 class Shard(msgspec.Struct):
@@ -39,19 +49,17 @@ class Shard(msgspec.Struct):
     pid: int = 0
     games: int = 0
     passive_games: int = 0
+    state: str = ""
+    node: str = ""
+    partitions: list[Held] = []
 
 
 class Shards(msgspec.Struct):
     """The body of GET /shards, as far as a bench looks at it."""
 
     shards: list[Shard] = []
-    processes: list[_Process] = []
-
-
-class _Stat(NamedTuple):
-    parent: int
-    cpu: float
-    dead_cpu: float
+    processes: list[Process] = []
+    partitions: int = 0
 
 
 @dataclass
@@ -100,12 +108,12 @@ class Parts:
     @property
     def known(self) -> bool:
         """Whether the server's processes were found on this machine."""
-        stats = _stats()
+        stats = stats_of_all()
         return any(pid in stats for pid, role in self._roles.items() if role not in OWN)
 
     def sample(self, *, memory: bool = False) -> Sample:
         """Look at every process; with `memory` also at PSS, which costs milliseconds a process."""
-        stats = _stats()
+        stats = stats_of_all()
         sample = Sample(perf_counter(), busy=_busy())
         for pid, stat in stats.items():
             role = self._role(pid, stats)
@@ -118,7 +126,7 @@ class Parts:
                 sample.pss[role] += pss
         return sample
 
-    def _role(self, pid: int, stats: Mapping[int, _Stat]) -> str | None:
+    def _role(self, pid: int, stats: Mapping[int, Stat]) -> str | None:
         while pid in stats:
             if pid in self._roles:
                 return self._roles[pid]
@@ -142,11 +150,11 @@ def memory_of(pid: int) -> tuple[int, int]:
     a sum over processes is right. Where the kernel doesn't tell it, it's the RSS.
     """
     try:
-        rss = int((_PROC / str(pid) / "statm").read_text().split()[1]) * _PAGE
+        rss = int((PROC / str(pid) / "statm").read_text().split()[1]) * _PAGE
     except (OSError, IndexError):
         return 0, 0
     try:
-        for line in (_PROC / str(pid) / "smaps_rollup").read_text().splitlines():
+        for line in (PROC / str(pid) / "smaps_rollup").read_text().splitlines():
             if line.startswith("Pss:"):
                 return rss, int(line.split()[1]) * 1024
     except OSError:
@@ -168,40 +176,19 @@ def describe(usage: Mapping[str, Usage], seconds: float, work: int) -> dict[str,
     }
 
 
-def _stats() -> dict[int, _Stat]:
-    found: dict[int, _Stat] = {}
-    for entry in os.scandir(_PROC):
-        if entry.name.isdigit() and (stat := _stat(int(entry.name))) is not None:
-            found[int(entry.name)] = stat
-    return found
-
-
-def _stat(pid: int) -> _Stat | None:
-    try:
-        text = (_PROC / str(pid) / "stat").read_text()
-    except OSError:
-        return None
-    fields = text[text.rindex(")") + 2 :].split()  # the name may hold blanks and brackets
-    own, dead = int(fields[11]) + int(fields[12]), int(fields[13]) + int(fields[14])
-    return _Stat(int(fields[1]), own / _TICK, dead / _TICK)
-
-
 def _busy() -> float:
     """Return the CPU seconds that this machine has spent so far, all processes and the kernel."""
-    fields = (_PROC / "stat").read_text().split("\n", 1)[0].split()[1:9]
+    fields = (PROC / "stat").read_text().split("\n", 1)[0].split()[1:9]
     times = [int(each) for each in fields]
     return (sum(times) - times[3] - times[4]) / _TICK
 
 
 def _topmost(pid: int) -> int | None:
     """Return the highest ancestor of `pid` (or itself) whose command line names gameshard."""
-    stats, top = _stats(), None
+    stats, top = stats_of_all(), None
     while pid in stats and pid > 1:
-        try:
-            command = (_PROC / str(pid) / "cmdline").read_bytes()
-        except OSError:
-            break
-        if b"gameshard" in command or b"gateway.cli" in command:
+        line = command(pid)
+        if b"gameshard" in line or b"gateway.cli" in line:
             top = pid
         pid = stats[pid].parent
     return top

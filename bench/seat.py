@@ -52,6 +52,26 @@ class Sitter(Protocol):
         ...
 
 
+class Chair(Protocol):
+    """Where a player sits at a table: a `Seat` of their own, or a place in a `bench.row.Row`."""
+
+    sitter: Sitter | None
+
+    @property
+    def user(self) -> User:
+        """Who sits here."""
+        ...
+
+    @property
+    def connected(self) -> bool:
+        """Whether there's a socket just now."""
+        ...
+
+    def send(self, text: str) -> None:
+        """Send a frame, if the socket is there."""
+        ...
+
+
 class Seat(WSListener):
     """The socket. It's connected again with growing pauses until `close`."""
 

@@ -16,14 +16,14 @@ class UnreachableError(Exception):
     """The server at this URL does not answer, or not as a gameshard does."""
 
 
-def get(target: Target, path: str) -> bytes:
+def get(target: Target, path: str, timeout: float = _TIMEOUT_SECONDS) -> bytes:
     """Return the body of GET `path`.
 
     Raises:
         UnreachableError: If there is no answer, or another one than 200.
     """
     kind = http.client.HTTPSConnection if target.tls else http.client.HTTPConnection
-    connection = kind(target.host, target.port, timeout=_TIMEOUT_SECONDS)
+    connection = kind(target.host, target.port, timeout=timeout)
     try:
         connection.request("GET", target.path + path)
         answer = connection.getresponse()
@@ -37,13 +37,13 @@ def get(target: Target, path: str) -> bytes:
     return body
 
 
-def shards(target: Target) -> Shards:
+def shards(target: Target, timeout: float = _TIMEOUT_SECONDS) -> Shards:
     """Return the body of GET /shards.
 
     Raises:
         UnreachableError: If the server does not give it.
     """
     try:
-        return msgspec.json.decode(get(target, "/shards"), type=Shards)
+        return msgspec.json.decode(get(target, "/shards", timeout), type=Shards)
     except msgspec.DecodeError as error:
         raise UnreachableError(f"{target.url}/shards: {error}") from error

@@ -16,7 +16,7 @@ from bench.house import Ended, House
 from bench.http import UnansweredError
 from bench.opening import new_game
 from bench.scripts import Script
-from bench.seat import Frame, Seat
+from bench.seat import Chair, Frame
 
 LATER = frozenset({"unavailable", "rate_limited", "overloaded"})
 """Rejections that say "not now": the same command is sent again under its own id."""
@@ -30,13 +30,13 @@ _SILENCE_SECONDS = 10.0
 class Table:
     """A slot. `open` its first game, then `kick` it; after that it goes on by itself."""
 
-    def __init__(self, house: House, seats: tuple[Seat, Seat]) -> None:
+    def __init__(self, house: House, seats: tuple[Chair, Chair]) -> None:
         self.game = ""
         self.seqs = [0, 0]
         self.due = [0.0, 0.0]
         self.sent = [0.0, 0.0]
+        self.seats = seats
         self._house = house
-        self._seats = seats
         self._script: Script | None = None
         self._first = 0
         self._ply = 0
@@ -59,6 +59,14 @@ class Table:
         """Whether nothing is under way: no game being made, no command unanswered."""
         return self._task is None and self._pending == [None, None] and not self._due
 
+    @property
+    def owed(self) -> float | None:
+        """Since when (as it was due) a move is unanswered here; None if none is."""
+        for pending in self._pending:
+            if pending is not None and (ply := pending[0][1:]).isdigit():
+                return self.due[int(ply) & 1]
+        return self._due[0] if self._due else None
+
     # ---- a game begins
 
     def open(self) -> asyncio.Task[None] | None:
@@ -71,7 +79,7 @@ class Table:
         return self._task
 
     async def _make(self, script: Script) -> None:
-        house, (white, black) = self._house, self._seats
+        house, (white, black) = self._house, self.seats
         clock = house.clocks and waits_for_flag(script)
         try:
             game = await new_game(
@@ -100,7 +108,7 @@ class Table:
     def _subscribe(self, number: int) -> None:
         self._subscribed[number] = False
         self._subscribing[number] = perf_counter()
-        self._seats[number].send(
+        self.seats[number].send(
             f'{{"type":"subscribe","game":"{self.game}","after":{self.seqs[number]}}}'
         )
 
@@ -154,7 +162,7 @@ class Table:
 
     def _command(self, number: int, name: str, text: str) -> None:
         self._pending[number] = (name, text, perf_counter())
-        self._seats[number].send(text)
+        self.seats[number].send(text)
 
     # ---- what the sockets say
 
@@ -255,14 +263,14 @@ class Table:
         self._pending = [None, None]
         game, self.game = self.game, ""
         if game:
-            for seat in self._seats:
+            for seat in self.seats:
                 seat.send(f'{{"type":"unsubscribe","game":"{game}"}}')
         self._report(game, winner, ending)
         self._go_on()
 
     def _report(self, game: str, winner: str | None, ending: str) -> None:
         if self._script is not None:
-            white, black = (seat.user for seat in self._seats)
+            white, black = (seat.user for seat in self.seats)
             self._house.over(Ended(self._script, game, winner, ending, (white, black)))
 
     def _go_on(self) -> None:
@@ -293,7 +301,7 @@ class Table:
         if pending is not None:
             self._house.tally.counts["resent"] += 1
             self._pending[number] = (pending[0], pending[1], perf_counter())
-            self._seats[number].send(pending[1])
+            self.seats[number].send(pending[1])
 
     def sweep(self, now: float) -> None:
         """Send again what had no answer for long; give up a game that is stuck, as wrong."""
@@ -301,7 +309,7 @@ class Table:
             since = pending[2] if pending is not None else now
             if not self._subscribed[number]:
                 since = min(since, self._subscribing[number])
-            if now - since > _RESEND_SECONDS and self._seats[number].connected:
+            if now - since > _RESEND_SECONDS and self.seats[number].connected:
                 self.resend(number)
         if self.game and self._started and (fault := self._stuck(now)):
             self._house.tally.wrong[fault] += 1
@@ -316,5 +324,5 @@ class Table:
             flag = script.clock[0] if script.clock and waits_for_flag(script) else 0
             return "no end came" if now - self._ending_since > _ENDING_SECONDS + flag else ""
         since = max(self._back, *self.sent)
-        answered = self._pending == [None, None] and all(s.connected for s in self._seats)
+        answered = self._pending == [None, None] and all(s.connected for s in self.seats)
         return "accepted, but no event came" if answered and now - since > _SILENCE_SECONDS else ""

@@ -1,0 +1,178 @@
+"""Whom a fault hits: decided from what GET /shards and /proc tell, and from a seed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from random import Random
+from typing import NamedTuple
+
+from bench.parts import Shard, Shards
+from bench.proc import Stat, family
+
+ROLES = ("shard", "gateway", "coordinator", "node")
+VERBS = ("kill", "stop")
+
+
+class Fault(NamedTuple):
+    """A kind of fault: what is hit, and how ("kill": SIGKILL; "stop": SIGSTOP, later SIGCONT)."""
+
+    role: str
+    verb: str
+
+    def __str__(self) -> str:
+        return f"{self.role}-{self.verb}"
+
+
+@dataclass
+class Victim:
+    """Who is hit.
+
+    Attributes:
+        name: For people.
+        pids: The processes that get the signal.
+        partitions: Which the victim owns, and so whose games it hits.
+    """
+
+    name: str
+    pids: list[int]
+    partitions: set[int] = field(default_factory=set[int])
+
+
+class NobodyError(Exception):
+    """There's nobody whom this fault could hit; the text says why."""
+
+
+class NotHereError(Exception):
+    """The server doesn't run on this machine, so it can't be hit from here; the text says more."""
+
+
+def read_faults(text: str) -> list[Fault]:
+    """Read "shard-kill,gateway-stop".
+
+    Raises:
+        ValueError: If a word is no fault.
+    """
+    faults: list[Fault] = []
+    for word in text.split(","):
+        role, _, verb = word.strip().partition("-")
+        if role not in ROLES or verb not in VERBS:
+            known = ", ".join(f"{role}-{verb}" for role in ROLES for verb in VERBS)
+            raise ValueError(f"{word.strip()!r} is none of {known}")
+        faults.append(Fault(role, verb))
+    return faults
+
+
+def owners(shards: Shards) -> dict[int, tuple[str, int]]:
+    """Return (shard, epoch) of every partition that a serving shard owns."""
+    return {
+        held.id: (shard.name, held.epoch)
+        for shard in shards.shards
+        if shard.state == "serving"
+        for held in shard.partitions
+    }
+
+
+def whole(shards: Shards) -> bool:
+    """Return whether every partition has an owner that serves."""
+    return shards.partitions > 0 and len(owners(shards)) == shards.partitions
+
+
+def strangers(
+    shards: Shards, of: Mapping[int, Stat], command: Callable[[int], bytes]
+) -> dict[int, str]:
+    """Return the pids (and their roles) that are no processes of a gameshard on this machine.
+
+    A tunnel or a container makes a server look local whose pids are another's: no signal may
+    go there.
+    """
+    named = {shard.pid: shard.name for shard in shards.shards}
+    named |= {each.pid: each.role for each in shards.processes}
+    return {pid: role for pid, role in named.items() if pid not in of or not _ours(command(pid))}
+
+
+def _ours(line: bytes) -> bool:
+    return any(
+        word in line for word in (b"ray::", b"raylet", b"gameshard", b"gateway.cli", b"postgres")
+    )
+
+
+def choose(
+    fault: Fault,
+    shards: Shards,
+    of: Mapping[int, Stat],
+    command: Callable[[int], bytes],
+    random: Random,
+) -> Victim:
+    """Return whom `fault` hits; among equals `random` draws.
+
+    Args:
+        fault: The kind.
+        shards: The body of GET /shards.
+        of: Every process of this machine.
+        command: Gives the command line of a pid.
+        random: The run's own.
+
+    Raises:
+        NobodyError: If there is nobody, or nobody else would be left.
+    """
+    if fault.role == "node":
+        return _node(fault, shards, of, command, random)
+    if fault.role == "shard":
+        living = [shard for shard in shards.shards if shard.pid in of and shard.partitions]
+        if not living:
+            raise NobodyError("no shard of GET /shards lives on this machine and owns a partition")
+        shard = random.choice(sorted(living, key=lambda each: each.name))
+        return Victim(f"{shard.name} pid {shard.pid}", [shard.pid], _held([shard]))
+    pids = sorted({each.pid for each in shards.processes if each.role == fault.role})
+    living_pids = [pid for pid in pids if pid in of]
+    if not living_pids:
+        named = f"pids {pids}, which are gone" if pids else "none"
+        raise NobodyError(f"GET /shards names as {fault.role}: {named}")
+    pid = random.choice(living_pids)
+    return Victim(f"{fault.role} pid {pid}", [pid])
+
+
+def _node(
+    fault: Fault,
+    shards: Shards,
+    of: Mapping[int, Stat],
+    command: Callable[[int], bytes],
+    random: Random,
+) -> Victim:
+    """Return a raylet that holds shards, but neither the coordinator nor everything.
+
+    A kill hits the raylet alone, as the kernel would; Ray's processes of that node follow by
+    themselves. A stop hits the whole node, which is then a silent host.
+    """
+    nodes: dict[int, list[Shard]] = {}
+    for shard in shards.shards:
+        if (raylet := _raylet(shard.pid, of, command)) is not None:
+            nodes.setdefault(raylet, []).append(shard)
+    heads = {
+        _raylet(each.pid, of, command) for each in shards.processes if each.role == "coordinator"
+    }
+    candidates = sorted(raylet for raylet in nodes if raylet not in heads)
+    if not candidates:
+        raise NobodyError(
+            f"{len(nodes)} raylets of this machine hold shards, and none of them is without the "
+            "coordinator: to lose a node takes a cluster of several"
+        )
+    raylet = random.choice(candidates)
+    lost = nodes[raylet]
+    names = ", ".join(sorted(shard.name for shard in lost))
+    pids = [raylet] if fault.verb == "kill" else family(raylet, of)
+    return Victim(f"raylet pid {raylet} with {names}", pids, _held(lost))
+
+
+def _raylet(pid: int, of: Mapping[int, Stat], command: Callable[[int], bytes]) -> int | None:
+    """Return the raylet that started `pid`, if there is one."""
+    while pid in of and pid > 1:
+        if command(pid).split(b"\0")[0].endswith(b"/raylet"):
+            return pid
+        pid = of[pid].parent
+    return None
+
+
+def _held(shards: list[Shard]) -> set[int]:
+    return {held.id for shard in shards for held in shard.partitions}

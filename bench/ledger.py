@@ -1,0 +1,170 @@
+"""Everything that the sockets of a load were told, written down while it happens, with its time.
+
+Times are seconds of time.perf_counter(), one clock for all processes of a machine. One line each,
+a letter first:
+
+    o AT GAME SOCKET SOCKET                   a game begins, followed over these two sockets
+    s AT SOCKET GAME SEQ TYPE PLY UCI         a socket saw an event ("-" for no move)
+    a AT SOCKET GAME SEQ ID                   a socket was told that its command was accepted
+    m AT DUE GAME SEQ PLY UCI                 the mover has its event: the move is acknowledged
+    r AT SOCKET GAME CODE                     a socket was refused something
+    l AT SOCKET                               a socket was lost
+    b AT SOCKET                               a socket is there again
+    w DUE GAME                                a command was never answered
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import perf_counter
+from typing import NamedTuple
+
+from bench.acks import Ack, Fact
+from bench.lines import LineFile, whole_lines
+from bench.seat import Frame
+
+
+class Ledger(LineFile):
+    """Appends to the file."""
+
+    def opened(self, game: str, sockets: tuple[int, int]) -> None:
+        """Note that a game begins."""
+        self.add(f"o {perf_counter():.6f} {game} {sockets[0]} {sockets[1]}\n")
+
+    def told(self, socket: int, frame: Frame) -> None:
+        """Note what a socket was told, if it is an event or an answer."""
+        kind, seq = frame.type, frame.seq
+        if kind == "accepted":
+            self.add(f"a {perf_counter():.6f} {socket} {frame.game} {seq} {frame.id}\n")
+        elif kind == "rejected":
+            self.add(f"r {perf_counter():.6f} {socket} {frame.game or '-'} {frame.code or '-'}\n")
+        elif seq and kind not in ("resumed", "snapshot", "presence"):
+            self.add(
+                f"s {perf_counter():.6f} {socket} {frame.game} {seq} {kind} {frame.ply}"
+                f" {frame.uci or '-'}\n"
+            )
+
+    def moved(self, due: float, frame: Frame) -> None:
+        """Note that the mover of a move, which was due at `due`, has its event."""
+        self.add(
+            f"m {perf_counter():.6f} {due:.6f} {frame.game} {frame.seq} {frame.ply} {frame.uci}\n"
+        )
+
+    def lost(self, socket: int) -> None:
+        """Note that a socket was lost."""
+        self.add(f"l {perf_counter():.6f} {socket}\n")
+
+    def back(self, socket: int) -> None:
+        """Note that a socket is there again."""
+        self.add(f"b {perf_counter():.6f} {socket}\n")
+
+    def owed(self, due: float, game: str) -> None:
+        """Note at the end that a command was never answered."""
+        self.add(f"w {due:.6f} {game or '-'}\n")
+
+
+class Answer(NamedTuple):
+    """A move of `game` that was due at `due` had its event at `at`."""
+
+    due: float
+    at: float
+    game: str
+
+
+class Happening(NamedTuple):
+    """Something that a socket met at `at`: `what` is a code, or "lost" or "back"."""
+
+    at: float
+    socket: int
+    what: str
+
+
+@dataclass
+class Evidence:
+    """What a ledger holds.
+
+    Attributes:
+        begun: Game -> when it began, and its two sockets.
+        seen: Game -> socket -> the events in the order in which they came.
+        accepted: Game -> (seq, id of the command).
+        acks: Game -> its acknowledged moves.
+        answers: Every acknowledged move with its times.
+        happenings: Refusals, and sockets lost and found, in the order of the file.
+        owed: (due, game) of what was never answered; game "-": it wasn't made.
+    """
+
+    begun: dict[str, tuple[float, int, int]] = field(
+        default_factory=dict[str, tuple[float, int, int]]
+    )
+    seen: defaultdict[str, dict[int, list[Fact]]] = field(
+        default_factory=lambda: defaultdict[str, dict[int, list[Fact]]](dict)
+    )
+    accepted: defaultdict[str, list[tuple[int, str]]] = field(
+        default_factory=lambda: defaultdict[str, list[tuple[int, str]]](list)
+    )
+    acks: defaultdict[str, list[Ack]] = field(
+        default_factory=lambda: defaultdict[str, list[Ack]](list)
+    )
+    answers: list[Answer] = field(default_factory=list[Answer])
+    happenings: list[Happening] = field(default_factory=list[Happening])
+    owed: list[tuple[float, str]] = field(default_factory=list[tuple[float, str]])
+
+    def opened(self, at: str, game: str, one: str, other: str) -> None:
+        """Take a line of `o`."""
+        self.begun[game] = (float(at), int(one), int(other))
+
+    def saw(self, _: str, socket: str, game: str, seq: str, kind: str, ply: str, uci: str) -> None:
+        """Take a line of `s`."""
+        # A run's millions of sightings repeat a few words: keep each word once.
+        move = "" if uci == "-" else sys.intern(uci)
+        fact = Fact(int(seq), int(ply), move, sys.intern(kind))
+        self.seen[game].setdefault(int(socket), []).append(fact)
+
+    def accept(self, _: str, __: str, game: str, seq: str, name: str) -> None:
+        """Take a line of `a`."""
+        self.accepted[game].append((int(seq), sys.intern(name)))
+
+    def moved(self, at: str, due: str, game: str, seq: str, ply: str, uci: str) -> None:
+        """Take a line of `m`."""
+        game = sys.intern(game)
+        self.acks[game].append(Ack(game, int(seq), int(ply), sys.intern(uci)))
+        self.answers.append(Answer(float(due), float(at), game))
+
+    def refused(self, at: str, socket: str, _: str, code: str) -> None:
+        """Take a line of `r`."""
+        self.happenings.append(Happening(float(at), int(socket), sys.intern(code)))
+
+    def lost(self, at: str, socket: str) -> None:
+        """Take a line of `l`."""
+        self.happenings.append(Happening(float(at), int(socket), "lost"))
+
+    def back(self, at: str, socket: str) -> None:
+        """Take a line of `b`."""
+        self.happenings.append(Happening(float(at), int(socket), "back"))
+
+    def owe(self, due: str, game: str) -> None:
+        """Take a line of `w`."""
+        self.owed.append((float(due), game))
+
+
+def read_ledger(path: Path) -> Evidence:
+    """Return what the file holds; a last line without its end is left out.
+
+    Raises:
+        ValueError: If any other line is none of a ledger's.
+    """
+    found = Evidence()
+    take: dict[str, Callable[..., None]] = {
+        "o": found.opened, "s": found.saw, "a": found.accept, "m": found.moved,
+        "r": found.refused, "l": found.lost, "b": found.back, "w": found.owe,
+    }  # fmt: skip
+    for letter, *words in whole_lines(path):
+        try:
+            take[letter](*words)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"no line of a ledger: {letter} {' '.join(words)}") from error
+    return found
