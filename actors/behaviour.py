@@ -209,8 +209,13 @@ class Behaviour(Protocol):
         """
         ...
 
-    def export(self, ending: str, events: Sequence[Any]) -> str:
-        """Render the game's whole history (`events` from seq 1) as one of `exports`."""
+    def export(
+        self, ending: str, events: Sequence[Any], names: Mapping[UserId, str] | None = None
+    ) -> str:
+        """Render the game's whole history (`events` from seq 1) as one of `exports`.
+
+        `names` holds the display names of those seated users that have one: any text on one line.
+        """
         ...
 
 

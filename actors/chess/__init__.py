@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from actors.behaviour import Behaviour, Command, Effect, Event, Outline, Query
+from actors.behaviour import Behaviour, Command, Effect, Event, Outline, Query, UserId
 from actors.chess.clock import next_deadline
 from actors.chess.commands import COMMANDS, PATHS, QUERIES, CreateGame
 from actors.chess.decide import REJECTIONS, decide
@@ -77,10 +77,10 @@ def effects(event: Event) -> Sequence[Effect]:
     return (Effect(kind, event.next, "create", msgspec.json.encode(body)),)
 
 
-def export(ending: str, events: Sequence[Event]) -> str:
+def export(ending: str, events: Sequence[Event], names: Mapping[UserId, str] | None = None) -> str:
     """Render the game's history; "pgn" is all there is."""
     assert ending in exports
-    return pgn(events)
+    return pgn(events, names or {})
 
 
 if TYPE_CHECKING:

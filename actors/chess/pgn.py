@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import chess.pgn
 
-from actors.behaviour import Event
+from actors.behaviour import Event, UserId
 from actors.chess.clock import allotted
 from actors.chess.commands import ClockTerms
 from actors.chess.endings import Termination
@@ -24,8 +24,11 @@ _TERMINATIONS: dict[Termination, str] = {
 }
 
 
-def pgn(events: Sequence[Event]) -> str:
-    """Return the game of `events` (all of them, from seq 1) as PGN, players by their ids."""
+def pgn(events: Sequence[Event], names: Mapping[UserId, str]) -> str:
+    """Return the game of `events` (all of them, from seq 1) as PGN.
+
+    Players stand by their `names`, or by their ids if they have none.
+    """
     created = events[0]
     assert isinstance(created, GameCreated)
     game = chess.pgn.Game()
@@ -35,7 +38,9 @@ def pgn(events: Sequence[Event]) -> str:
     headers["Site"] = created.game or "?"
     headers["Date"] = headers["UTCDate"] = created.at.strftime("%Y.%m.%d")
     headers["UTCTime"] = created.at.strftime("%H:%M:%S")
-    headers["White"], headers["Black"] = created.white or "?", created.black or "?"
+    seats: dict[Color, UserId | None] = {"white": created.white, "black": created.black}
+    seats.update((event.color, event.user) for event in events if isinstance(event, PlayerJoined))
+    headers["White"], headers["Black"] = (_player(seats[color], names) for color in seats)
     headers["TimeControl"] = _time_control(created.clock)
     headers["Termination"] = "Unterminated"
     if created.variant != "standard":
@@ -51,8 +56,6 @@ def _follow(game: chess.pgn.Game, created: GameCreated, events: Sequence[Event])
     moves: list[MovePlayed] = []
     for event in events:
         match event:
-            case PlayerJoined():
-                headers["White" if event.color == "white" else "Black"] = event.user
             case MovePlayed():
                 moves.append(event)
             case TakenBack():
@@ -70,6 +73,13 @@ def _follow(game: chess.pgn.Game, created: GameCreated, events: Sequence[Event])
         left = move.white_ms if move.by == "white" else move.black_ms
         if fischer and left is not None:
             node.set_clock(left / 1000)
+
+
+def _player(user: UserId | None, names: Mapping[UserId, str]) -> str:
+    """Return a name as the PGN standard has strings (7): python-chess writes them as they are."""
+    if user is None:
+        return "?"
+    return names.get(user, user).replace("\\", r"\\").replace('"', r"\"")
 
 
 def _time_control(clock: ClockTerms | None) -> str:

@@ -169,5 +169,5 @@ def view(state: Table, query: Query, viewer: UserId | None) -> Mapping[str, obje
     }
 
 
-def export(ending: str, events: Sequence[Event]) -> str:
+def export(ending: str, events: Sequence[Event], names: Mapping[UserId, str] | None = None) -> str:
     raise ValueError(ending)

@@ -22,6 +22,7 @@ played = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.differing_executors],
 )
+NAMES = {"ann": 'Ann "the \\ cut"'}
 seeds = st.integers(0, 2**32)
 
 
@@ -93,8 +94,9 @@ def test_history_says_what_it_is(behaviour: Behaviour, seed: int) -> None:
     assert outline.moves >= 0
     history = [event_decoder(behaviour).decode(record) for record in play.records]
     for ending in behaviour.exports:
-        assert behaviour.export(ending, history)
-        assert behaviour.export(ending, history) == behaviour.export(ending, play.events)
+        told = behaviour.export(ending, history, NAMES)
+        assert told
+        assert told == behaviour.export(ending, play.events, NAMES)
 
 
 @every_behaviour
