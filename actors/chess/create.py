@@ -92,7 +92,7 @@ def _seats(command: CreateGame, context: Context) -> tuple[UserId | None, UserId
 
 
 def _player(user: UserId | None) -> UserId | None:
-    if user is not None and not 1 <= len(user) <= _ID_LENGTH:
+    if user is not None and not (1 <= len(user) <= _ID_LENGTH and user.isprintable()):
         raise _invalid("That's no user's id.")
     return user
 

@@ -10,7 +10,7 @@ import chess
 import msgspec
 
 from actors.behaviour import UserId, instant
-from actors.chess.clock import running
+from actors.chess.clock import allotted, running
 from actors.chess.commands import GetGame, ValidateMove
 from actors.chess.moves import MOVES, ucis
 from actors.chess.position import new_board, scratch_of, start_of
@@ -33,7 +33,8 @@ def view(state: Game, query: Any, viewer: UserId | None) -> Mapping[str, Any]:
 def whole(game: Game, with_san: bool) -> dict[str, Any]:
     """Return the game in the public API's shape; times are RFC 3339 in UTC."""
     terms = game.terms
-    fen, turn = _first_position(terms.variant, terms.initial_fen)
+    initial, turn = _first_position(terms.variant, terms.initial_fen)
+    fen = initial
     if game.moves:
         board = scratch_of(terms.variant).restore(settle(game))
         fen, turn = board.fen(), color_name(board.turn)
@@ -41,7 +42,7 @@ def whole(game: Game, with_san: bool) -> dict[str, Any]:
         "kind": "chess",
         "status": game.status,
         "variant": terms.variant,
-        "initial_fen": terms.initial_fen,
+        "initial_fen": initial,
         "fen": fen,
         "moves": ucis(game.moves),
         "turn": turn,
@@ -99,10 +100,12 @@ def _clock(game: Game) -> dict[str, Any] | None:
         if terms.days
         else {"initial": terms.initial, "increment": terms.increment}
     )
+    # Clocks are set when the second player comes; until then it's shown what they'll be set to.
+    whole = allotted(terms) if game.white is None or game.black is None else None
     return {
         **kind,
-        "white_ms": game.white_ms,
-        "black_ms": game.black_ms,
+        "white_ms": game.white_ms if whole is None else whole,
+        "black_ms": game.black_ms if whole is None else whole,
         "running": color_name(mover(game, plies(game))) if running(game) else None,
         "at": _time(game.clock_at or game.created_at),
     }

@@ -23,6 +23,9 @@ from actors.chess.commands import (
     Takeback,
     ValidateMove,
 )
+from actors.chess.moves import UCIS
+from actors.chess.position import scratch_of
+from actors.chess.state import settle
 from actors.chess.variants import VARIANTS
 
 behaviour: Behaviour = actors.chess
@@ -110,7 +113,7 @@ def test_the_view_has_the_public_shape() -> None:
         "kind": "chess",
         "status": "started",
         "variant": "standard",
-        "initial_fen": None,
+        "initial_fen": chess.STARTING_FEN,
         "fen": "rnbqkbnr/pppp1ppp/8/4p3/4P3/8/PPPP1PPP/RNBQKBNR w KQkq - 0 2",
         "moves": ["e2e4", "e7e5"],
         "san": ["e4", "e5"],
@@ -138,6 +141,18 @@ def test_the_view_has_the_public_shape() -> None:
     }
 
 
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_first_position_is_always_told(variant: str) -> None:
+    """A game shows the position in which it began, the usual one of its variant too."""
+    fen = "4k3/8/8/8/8/8/8/4K2R w K - 0 1" if variant == "fromPosition" else None
+    table = seated(variant=variant, fen=fen)
+    first = table.view()["fen"]
+    assert table.view()["initial_fen"] == first
+    scratch = scratch_of(variant).restore(settle(table.state))
+    table.play(UCIS[next(scratch.generate_legal_moves())])
+    assert table.view()["initial_fen"] == first != table.view()["fen"]
+
+
 @pytest.mark.parametrize(
     ("uci", "answer"),
     [
@@ -160,7 +175,7 @@ def test_pgn_parses_back(seed: int) -> None:
     """The exported PGN of any game, read by python-chess, has its moves, position, result and clocks."""
     table = played(seed, 40)
     view = table.view()
-    text = behaviour.export("pgn", table.events)
+    text = behaviour.export("pgn", table.events, {})
     game = chess.pgn.read_game(io.StringIO(text))
     assert game is not None
     assert not game.errors
@@ -182,12 +197,12 @@ def test_pgn_says_what_players_look_for() -> None:
     table.do(BOB, Takeback())
     table.do(ANN, Takeback(accept=False))
     table.do(BOB, Resign())
-    text = behaviour.export("pgn", table.events)
+    text = behaviour.export("pgn", table.events, {ANN: 'Ann "the \\ cut"'})
     for line in (
         '[Event "Casual standard game"]',
         '[Site "game-1"]',
         '[UTCDate "2025.06.15"]',
-        '[White "ann"]',
+        r'[White "Ann \"the \\ cut\""]',
         '[Black "bob"]',
         '[Result "1-0"]',
         '[TimeControl "180+2"]',
@@ -202,4 +217,4 @@ def test_pgn_says_what_players_look_for() -> None:
 )
 def test_pgn_time_controls(terms: ClockTerms | None, control: str) -> None:
     """Days are moves and seconds, no clock is a dash, as the PGN standard has it."""
-    assert f'[TimeControl "{control}"]' in behaviour.export("pgn", seated(clock=terms).events)
+    assert f'[TimeControl "{control}"]' in behaviour.export("pgn", seated(clock=terms).events, {})

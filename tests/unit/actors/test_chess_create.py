@@ -31,6 +31,8 @@ BAD_REQUESTS = {
     "oneself": CreateGame(opponent=ANN),
     "nobody": CreateGame(opponent=""),
     "a long name": CreateGame(opponent="x" * 129),
+    "a name that can't be seen": CreateGame(opponent="a\u0000b"),
+    "a name of two lines": CreateGame(opponent="a\nb"),
     "both seats": CreateGame(white=ANN, black=BOB),
     "a false rematch": CreateGame(rematch_of="game-0"),
     "no time": CreateGame(clock=ClockTerms(initial=0, increment=0)),
@@ -121,7 +123,7 @@ def test_a_position_makes_a_game_from_it() -> None:
     """A fen turns a standard game into one "fromPosition"; the usual start needs none."""
     assert seated(fen=KIWIPETE).view()["variant"] == "fromPosition"
     usual = seated(variant="fromPosition", fen=chess.STARTING_FEN).view()
-    assert (usual["variant"], usual["initial_fen"]) == ("standard", None)
+    assert (usual["variant"], usual["initial_fen"]) == ("standard", chess.STARTING_FEN)
     other = seated(variant="atomic", fen=KIWIPETE).view()
     assert (other["variant"], other["initial_fen"]) == ("atomic", KIWIPETE)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -15,9 +16,11 @@ from hypothesis import strategies as st
 
 import actors.chess as behaviour
 from actors.behaviour import Repeated, event_decoder
-from actors.chess.commands import JoinGame, PlayMove
+from actors.chess.clock import allotted
+from actors.chess.commands import GetGame, JoinGame, PlayMove
 from actors.chess.packing import UnknownFormat
-from actors.chess.state import settle
+from actors.chess.state import Game, settle
+from actors.chess.variants import VARIANTS
 
 DATA = Path(__file__).parent / "data"
 seeds = st.integers(0, 2**32)
@@ -128,11 +131,20 @@ def test_recorded_histories_stay_readable(line) -> None:
     """Logs and snapshots recorded once give, today, the state that they gave then."""
     records = [json.dumps(event).encode() for event in line["events"]]
     state = replayed(records)
-    view = behaviour.view(state, behaviour.queries["state"](), None)
-    assert json.loads(msgspec.json.encode(view)) == line["view"]
-    unpacked = behaviour.unpack(bytes.fromhex(line["packed"]))
-    again = behaviour.view(unpacked, behaviour.queries["state"](), None)
-    assert json.loads(msgspec.json.encode(again)) == line["view"]
+    assert _as_told_then(state) == line["view"]
+    assert _as_told_then(behaviour.unpack(bytes.fromhex(line["packed"]))) == line["view"]
+
+
+def _as_told_then(state: Game) -> dict[str, Any]:
+    """Return the view as it was when histories were recorded: it left out what is usual."""
+    view = json.loads(msgspec.json.encode(behaviour.view(state, GetGame(), None)))
+    if state.terms.initial_fen is None:
+        assert view["initial_fen"] == VARIANTS[state.terms.variant].board().fen()
+        view["initial_fen"] = None
+    if state.status == "open" and view["clock"]:
+        assert view["clock"]["white_ms"] == view["clock"]["black_ms"] == allotted(state.terms)
+        view["clock"]["white_ms"] = view["clock"]["black_ms"] = 0
+    return view
 
 
 @pytest.mark.parametrize("line", _lines("packed_v1.jsonl"), ids=lambda line: line["name"])
