@@ -33,6 +33,7 @@ from actors.chess.variants import VARIANTS, Variant
 KEY_SIZE = 8
 _COUNTERS_SIZE = 4
 _POCKET = range(chess.PAWN, chess.KING)
+_C_FILE, _G_FILE = 2, 6
 
 
 class Scratch:
@@ -116,19 +117,37 @@ class Scratch:
         """Return the legal move that `uci` means here, in its one spelling, or None.
 
         Castling is understood as e1g1 and as e1h1, and is returned in the variant's one form:
-        e1g1, or king takes rook in Chess960.
+        e1g1, or king takes rook in Chess960. There the king's own two squares count as well,
+        wherever it and the rook begin, unless it's a king's plain step (f1g1).
         """
         move = MOVES.get(uci)
         if move is None:
             return None
         board = self.board
         if board.kings >> move.from_square & 1:
-            move = board._to_chess960(move)
-            move = board._from_chess960(
-                board.chess960, move.from_square, move.to_square, move.promotion, move.drop
-            )
+            if board.chess960:
+                move = self._taking_the_rook(move)
+            else:
+                move = board._to_chess960(move)
+                move = board._from_chess960(
+                    False, move.from_square, move.to_square, move.promotion, move.drop
+                )
             uci = UCIS[move]
         return uci if board.is_legal(move) else None
+
+    def _taking_the_rook(self, move: chess.Move) -> chess.Move:
+        """Return castling that is said by where the king goes (c or g) as king takes rook."""
+        start, to = move.from_square, move.to_square
+        short = chess.square_file(to) == _G_FILE
+        if not short and chess.square_file(to) != _C_FILE:
+            return move
+        if abs(start - to) < 2 or chess.square_rank(start) != chess.square_rank(to):
+            return move
+        rank = chess.BB_RANKS[chess.square_rank(start)]
+        for rook in chess.scan_forward(self.board.castling_rights & rank):
+            if (rook > start) == short:
+                return chess.Move(start, rook)
+        return move
 
     def advance(self, move: chess.Move, packed: bytes) -> bytes:
         """Play `move` and return the position behind it, with its repetition keys.

@@ -8,6 +8,7 @@ from chess_table import ANN, BOB, clock, seated
 from actors.behaviour import Deadline
 from actors.chess.clock import next_deadline
 from actors.chess.commands import ClaimDraw, PlayMove
+from actors.chess.position import scratch_of, start_of
 
 
 def test_mate_beats_the_seventyfive_moves() -> None:
@@ -93,6 +94,49 @@ def test_chess960_castling_has_one_form(uci: str) -> None:
     table.play(uci)
     assert table.view()["moves"] == ["e1h1"]
     assert table.repeat(ANN, PlayMove(uci="e1g1", ply=0)) == 3
+
+
+CASTLINGS = [  # king and rook begin anywhere; the king goes to the c or the g file
+    ("4k3/8/8/8/8/8/8/4KR2 w F - 0 1", "e1g1", "e1f1"),
+    ("4k3/8/8/8/8/8/8/4K1R1 w G - 0 1", "e1g1", "e1g1"),
+    ("4k3/8/8/8/8/8/8/1R2K3 w B - 0 1", "e1c1", "e1b1"),
+    ("4k3/8/8/8/8/8/8/2R1K3 w C - 0 1", "e1c1", "e1c1"),
+    ("4k3/8/8/8/8/8/8/1K3R2 w F - 0 1", "b1g1", "b1f1"),
+    ("4k3/8/8/8/8/8/8/R5KR w HA - 0 1", "g1c1", "g1a1"),
+    ("4kr2/8/8/8/8/8/8/4K3 b f - 0 1", "e8g8", "e8f8"),
+    ("r3k2r/8/8/8/8/8/8/R3K2R b KQkq - 0 1", "e8c8", "e8a8"),
+]
+
+
+@pytest.mark.parametrize(("fen", "uci", "stored"), CASTLINGS)
+def test_chess960_castles_by_the_kings_squares_too(fen: str, uci: str, stored: str) -> None:
+    """In Chess960 the king's two squares castle with that side's rook, wherever it stands."""
+    for said, repeated in ((uci, stored), (stored, uci)):
+        table = seated(variant="chess960", fen=fen)
+        castler = table.mover
+        table.play(said)
+        assert table.view(san=True)["moves"] == [stored]
+        assert table.view(san=True)["san"][0].startswith("O-O-O" if uci[2] == "c" else "O-O")
+        assert table.repeat(castler, PlayMove(uci=repeated, ply=0)) == 3
+
+
+@pytest.mark.parametrize(
+    ("fen", "uci", "stored"),
+    [
+        ("4k3/8/8/8/8/8/8/5K1R w H - 0 1", "f1g1", "f1g1"),  # a step
+        ("4k3/8/8/8/8/8/8/4K3 w - - 0 1", "e1g1", None),
+        ("4k3/8/8/8/8/8/8/4KR2 w - - 0 1", "e1g1", None),  # the right is gone
+        ("4k3/8/8/8/8/8/8/4KNR1 w G - 0 1", "e1g1", None),
+        ("4k3/8/8/8/8/8/8/4KR2 w F - 0 1", "e1c1", None),
+        ("4k3/8/8/8/8/8/8/4KR2 w F - 0 1", "e1g2", None),
+        ("6rk/8/8/8/8/8/8/4KR2 w F - 0 1", "e1g1", None),  # into check
+    ],
+)
+def test_chess960_mistakes_nothing_for_castling(fen: str, uci: str, stored: str | None) -> None:
+    """A king's step stays a step, and no castling happens that the rules don't allow."""
+    scratch = scratch_of("chess960")
+    scratch.restore(start_of("chess960", fen))
+    assert scratch.find(uci) == stored
 
 
 def test_a_repeat_of_castling_may_use_the_other_form() -> None:
