@@ -19,8 +19,10 @@ from typing import NamedTuple
 from actors.behaviour import Context
 from actors.chess.state import Game, Terms, mover, plies
 
+FREE_PLIES = 2
 FIRST_MOVE_MS = 30_000
 OPEN_MS = 24 * 3_600_000
+OPEN_DAYS_MS = 30 * OPEN_MS
 AWAY_MS = 60_000
 REMATCH_MS = 3_600_000
 DAY_MS = 24 * 3_600_000
@@ -90,15 +92,20 @@ def next_deadline(state: Game) -> int | None:
     A flag is left up for as long as lag could excuse a move that is still under way.
     """
     if state.status == "open":
-        return state.created_at + OPEN_MS
+        return state.created_at + open_ms(state.terms)
     if state.status == "ended" or not state.terms.clocked:
         return None
     ply = plies(state)
-    if ply < 2:
+    if ply < FREE_PLIES:
         return state.clock_at + first_move_ms(state.terms)
     color = mover(state, ply)
     left, credit = (state.white_ms, state.white_lag) if color else (state.black_ms, state.black_lag)
     return state.clock_at + left + min(LAG_CAP_MS, credit * 10)
+
+
+def open_ms(terms: Terms) -> int:
+    """Return how long a game waits for somebody to take the open seat."""
+    return OPEN_DAYS_MS if terms.days else OPEN_MS
 
 
 def first_move_ms(terms: Terms) -> int:

@@ -25,7 +25,8 @@ class CreateGame(Command, tag="create"):
     """Make a game and take a seat in it.
 
     `fen` needs no variant: with "standard" it makes a game "fromPosition". If `opponent` is
-    named, nobody else may join.
+    named, nobody else may join. A game that nobody joins is aborted after a day, or after 30 days
+    if its clock is one of days.
 
     The last three are for the runtime's own use (a rematch): both players sit at once.
     """
@@ -43,7 +44,7 @@ class CreateGame(Command, tag="create"):
 
 
 class JoinGame(Command, tag="join"):
-    """Take the open seat."""
+    """Take the open seat. After the end, or when the seat was open for too long: `game_over`."""
 
     answers_game: ClassVar[bool] = True
 
@@ -85,7 +86,11 @@ class ClaimDraw(Command, tag="claim-draw"):
 
 
 class ClaimVictory(Command, tag="claim-victory"):
-    """Claim the game because the opponent has left it."""
+    """Claim the game from an opponent who left: to move, and without a connection, for 60 s.
+
+    Only in games with a Fischer clock, once both have moved. An opponent who never opened a
+    WebSocket of this game (because they play over HTTP, say) hasn't left it.
+    """
 
     wants_presence: ClassVar[bool] = True
 

@@ -2,6 +2,7 @@
 
 Time comes first: whoever asks for whatever after a flag has fallen (or a first move is overdue)
 gets the GameEnded that was due, be it a second before the game's own deadline would have said so.
+Only who comes too late to join is refused: they have no part in the end of that game.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ from actors.chess.state import (
     settle,
 )
 
-_HALF_CASTLING = {"e1g1", "e1h1", "e1c1", "e1a1", "e8g8", "e8h8", "e8c8", "e8a8"}
+_CASTLED_FILES = {"c", "g"}
 
 
 def decide(state: Game | None, command: Any, context: Context) -> Sequence[Event]:
@@ -61,6 +62,8 @@ def decide(state: Game | None, command: Any, context: Context) -> Sequence[Event
     if type(command) is Resume:
         return _resume(state, command, context)
     if (due := _due(state, context)) is not None:
+        if type(command) is JoinGame and state.status == "open":
+            raise Rejected("game_over", "Nobody joined in time.")
         return (due,)
     if type(command) is Deadline:
         return ()
@@ -170,13 +173,20 @@ def _meet_earlier(game: Game, uci: str, ply: int, color: bool) -> None:
 
 def _meet(game: Game, uci: str, ply: int) -> None:
     played = uci_at(game.moves, ply)
-    if uci != played and uci in _HALF_CASTLING and played in _HALF_CASTLING:
+    if uci != played and _may_be_one_castling(uci, played):
         # Castling has two spellings; which move was meant only the position of then can tell.
         scratch = scratch_of(game.terms.variant)
         scratch.restore(board_at(game, ply))
         uci = scratch.find(uci) or uci
     if uci == played:
         raise Repeated(seq_of(game, ply))
+
+
+def _may_be_one_castling(uci: str, other: str) -> bool:
+    """Return whether two moves may be the two spellings of one castling."""
+    same_king = uci[:2] == other[:2] and uci[1:2] in {"1", "8"}
+    same_rank = uci[1:2] == uci[3:] == other[3:]
+    return same_king and same_rank and not _CASTLED_FILES.isdisjoint((uci[2:3], other[2:3]))
 
 
 def _require_started(game: Game) -> None:
@@ -248,18 +258,20 @@ def _claim_draw(game: Game, command: ClaimDraw, context: Context) -> Sequence[Ev
 
 
 def _claim_victory(game: Game, command: ClaimVictory, context: Context) -> Sequence[Event]:
-    """Give the game to who was left alone.
+    """Give the game to who was left alone with the opponent's clock running.
 
-    The opponent must have had no connection for a minute, and in that minute nobody may have
-    moved: someone who plays over plain HTTP is never connected, but moves.
+    The opponent must have been connected once and be so no more for a minute, and the turn must
+    have been theirs for as long: someone who plays over plain HTTP is never away.
     """
     del command
     color = _player(game, context)
     _require_started(game)
     opponent = game.black if color else game.white
     since = context.away.get(cast("str", opponent))
-    if plies(game) < 2 or game.terms.days:
+    if not running(game) or game.terms.days:
         raise Rejected("no_claim", "There's no claim to this game.")
+    if mover(game, plies(game)) == color:
+        raise Rejected("no_claim", "It's your own turn.")
     if since is None or context.now - max(since, game.clock_at) < AWAY_MS:
         raise Rejected("no_claim", "The opponent hasn't been away for a minute.")
     return (_end(color if _can_win(game, color) else None, "abandoned"),)

@@ -86,7 +86,11 @@ class TakebackDeclined(Event, kw_only=True, omit_defaults=True, tag="TakebackDec
 
 
 class TakenBack(Event, kw_only=True, omit_defaults=True, tag="TakenBack"):
-    """The opponent agreed: `ply` is the next to be played again. No time is given back."""
+    """The opponent agreed: `ply` is the next to be played again.
+
+    `white_ms`, `black_ms`: what's left. No time is given back, and the increments of the moves
+    that were taken back are gone (down to a second).
+    """
 
     by: Color
     ply: int
@@ -123,7 +127,7 @@ class RematchDeclined(Event, kw_only=True, omit_defaults=True, tag="RematchDecli
 
 
 class RematchAgreed(Event, kw_only=True, omit_defaults=True, tag="RematchAgreed"):
-    """Game `next` begins, on these terms."""
+    """Game `next` begins on these terms; for a moment it may be 404 (WebSocket: 4404) still."""
 
     next: GameId
     white: UserId

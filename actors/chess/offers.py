@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from hashlib import blake2b
 
 from actors.behaviour import Context, Event, Rejected, Repeated
-from actors.chess.clock import REMATCH_MS, allotted, charged
+from actors.chess.clock import FREE_PLIES, REMATCH_MS, allotted, charged
 from actors.chess.commands import ClockTerms, Draw, Rematch, Takeback
 from actors.chess.events import (
     DrawDeclined,
@@ -41,6 +41,8 @@ from actors.chess.state import (
 )
 
 _ID_SIZE = 12
+_LEAST_MS = 1_000
+"""A takeback leaves so much on a clock that had it."""
 
 
 def draw(game: Game, command: Draw, context: Context) -> Sequence[Event]:
@@ -58,7 +60,7 @@ def takeback(game: Game, command: Takeback, context: Context) -> Sequence[Event]
     _require_under_way(game)
     if _agrees(game, "takeback", by, offer, command) and offer:
         ply = _ply_before(game, offer.by)
-        white, black = _clocks_after_takeback(game, context.now)
+        white, black = _clocks_after_takeback(game, ply, context.now)
         return (TakenBack(by=offer.by, ply=ply, white_ms=white, black_ms=black),)
     if offer:
         return (TakebackDeclined(by=by, offer=offer.seq),)
@@ -155,13 +157,27 @@ def _ply_before(game: Game, by: Color) -> int:
     return last if color_name(mover(game, last)) == by else last - 1
 
 
-def _clocks_after_takeback(game: Game, now: int) -> tuple[int | None, int | None]:
-    """Return what each has left: days begin anew, a Fischer clock has only run on."""
-    if not game.terms.clocked:
+def _clocks_after_takeback(game: Game, ply: int, now: int) -> tuple[int | None, int | None]:
+    """Return what each has left when the moves from `ply` on are taken back.
+
+    Days begin anew. A Fischer clock has only run on, and an increment goes with its move.
+    """
+    terms = game.terms
+    if not terms.clocked:
         return None, None
-    if game.terms.days:
-        return allotted(game.terms), allotted(game.terms)
-    return charged(game, now)
+    if terms.days:
+        return allotted(terms), allotted(terms)
+    white, black = charged(game, now)
+    for undone in range(max(ply, FREE_PLIES), plies(game)):
+        if mover(game, undone):
+            white = _without(white, terms.increment * 1000)
+        else:
+            black = _without(black, terms.increment * 1000)
+    return white, black
+
+
+def _without(left: int, increment: int) -> int:
+    return max(left - increment, min(left, _LEAST_MS))
 
 
 def _new_id(context: Context) -> str:

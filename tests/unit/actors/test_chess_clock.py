@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 import actors.chess as behaviour
 from actors.behaviour import Deadline, Resume
-from actors.chess.clock import FIRST_MOVE_MS, LAG_CAP_MS, OPEN_MS, next_deadline
-from actors.chess.commands import ClockTerms, CreateGame, JoinGame, PlayMove, Resign
+from actors.chess.clock import FIRST_MOVE_MS, LAG_CAP_MS, OPEN_DAYS_MS, OPEN_MS, next_deadline
+from actors.chess.commands import Abort, ClockTerms, CreateGame, JoinGame, PlayMove, Resign
 
 OPENING = ("e2e4", "e7e5")
 
@@ -59,16 +59,41 @@ def test_a_late_first_move_aborts(played: tuple[str, ...]) -> None:
     assert (table.state.winner, table.state.termination) == (None, "aborted")
 
 
-def test_an_open_game_is_aborted_after_a_day() -> None:
-    """A game that nobody joins ends after 24 hours, also if somebody tries to join just then."""
-    table = Table()
-    table.do(ANN, CreateGame())
-    table.now += OPEN_MS - 1
-    assert table.do(None, Deadline()) == ()
+@pytest.mark.parametrize(
+    ("terms", "open_ms"),
+    [(None, OPEN_MS), (clock(), OPEN_MS), (ClockTerms(days=14), OPEN_DAYS_MS)],
+)
+def test_an_open_game_waits_so_long(terms: ClockTerms | None, open_ms: int) -> None:
+    """A game that nobody joins ends after a day, one of days after 30; too late is a refusal."""
+    table, joined = Table(), Table()
+    for each in (table, joined):
+        each.do(ANN, CreateGame(clock=terms))
+        each.now += open_ms - 1
+        assert each.do(None, Deadline()) == ()
+    joined.do(BOB, JoinGame())
+    assert joined.state.status == "started"
     table.now += 1
-    table.do(BOB, JoinGame())
+    assert table.refusal(BOB, JoinGame()) == "game_over"
+    table.do(None, Deadline())
     assert table.state.termination == "aborted"
-    assert table.state.black is None or table.state.white is None
+    assert table.refusal(BOB, JoinGame()) == "game_over"
+
+
+@pytest.mark.parametrize(
+    ("terms", "ms"),
+    [(clock(60, 2), 60_000), (clock(0, 1), 3_000), (ClockTerms(days=3), 259_200_000)],
+)
+def test_an_open_game_shows_the_time_it_will_begin_with(terms: ClockTerms, ms: int) -> None:
+    """Before the second player has come the clocks stand at what both will get, aborted or not."""
+    table, aborted = Table(), Table()
+    for each in (table, aborted):
+        each.do(ANN, CreateGame(clock=terms))
+    aborted.do(ANN, Abort())
+    for each in (table, aborted):
+        shown = each.view()["clock"]
+        assert (shown["white_ms"], shown["black_ms"], shown["running"]) == (ms, ms, None)
+    table.do(BOB, JoinGame())
+    assert (table.state.white_ms, table.state.black_ms) == (ms, ms)
 
 
 def test_games_without_a_clock_never_wake() -> None:

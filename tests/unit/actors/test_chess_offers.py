@@ -145,15 +145,44 @@ def test_there_must_be_something_to_take_back() -> None:
 
 
 def test_a_takeback_gives_no_time_back() -> None:
-    """The clock that ran while the request stood is charged, and the other's runs on."""
+    """The clock that ran while the request stood is charged, and the increment goes with its move."""
     table = seated(clock=clock(60, 2))
     table.play(*OPENING, each_ms=1_000)
     assert (table.state.white_ms, table.state.black_ms) == (61_000, 61_000)
     table.now += 5_000
     table.do(BOB, Takeback())
     table.do(ANN, Takeback())
-    assert (table.state.white_ms, table.state.black_ms) == (56_000, 61_000)
+    assert (table.state.white_ms, table.state.black_ms) == (56_000, 59_000)
     assert table.view()["clock"]["running"] == "black"
+    assert behaviour.pack(replayed(table.records)) == behaviour.pack(table.state)
+
+
+@pytest.mark.parametrize(("played", "back"), [(4, 2), (4, 1), (3, 1), (3, 2), (2, 1), (1, 1)])
+def test_moving_and_taking_back_mints_no_time(played: int, back: int) -> None:
+    """However often moves are taken back and played again at once, nobody has more than before."""
+    table = seated(clock=clock(60, 5))
+    table.play(*OPENING[:played])
+    before = table.state.white_ms, table.state.black_ms
+    for _ in range(3):
+        asker = (ANN, BOB)[(played - back) % 2]
+        table.do(asker, Takeback())
+        table.do(BOB if asker == ANN else ANN, Takeback(accept=True))
+        assert len(table.view()["moves"]) == played - back
+        table.play(*OPENING[played - back : played])
+        assert (table.state.white_ms, table.state.black_ms) == before
+
+
+@pytest.mark.parametrize(("left", "after"), [(6_000, 1_000), (5_400, 1_000), (900, 900)])
+def test_a_takeback_leaves_a_second_to_who_had_it(left: int, after: int) -> None:
+    """Without its increments a clock stands at a second, or at the little that it had."""
+    table = seated(clock=clock(10, 10))
+    table.play(*OPENING)
+    assert table.state.white_ms == 20_000
+    table.now += 1
+    table.do(ANN, Takeback())
+    table.state.white_ms = left + 1
+    table.do(BOB, Takeback(accept=True))
+    assert (table.state.white_ms, table.state.black_ms) == (after, 10_000)
 
 
 def test_a_rematch_swaps_colours_on_the_same_terms() -> None:
@@ -281,7 +310,7 @@ def test_an_open_game_waits(command: Command) -> None:
 def test_victory_is_claimed_from_who_left(away_ms: int | None, code: str | None) -> None:
     """A minute after the opponent has gone the game may be claimed, not a millisecond before."""
     table = seated(clock=clock(600))
-    table.play(*OPENING)
+    table.play(*OPENING, "f1b5")
     table.now += 2 * AWAY_MS
     away = {} if away_ms is None else {BOB: table.now - away_ms}
     if code:
@@ -294,7 +323,7 @@ def test_victory_is_claimed_from_who_left(away_ms: int | None, code: str | None)
 def test_who_moves_is_not_away() -> None:
     """A player without a connection who moved within the minute can't be claimed from."""
     table = seated(clock=clock(600))
-    table.play(*OPENING)
+    table.play(*OPENING, "f1b5")
     table.now += AWAY_MS - 1
     assert table.refusal(ANN, ClaimVictory(), away={BOB: 0}) == "no_claim"
     assert table.refusal(ANN, ClaimVictory(), away={ANN: 0}) == "no_claim"
@@ -302,12 +331,20 @@ def test_who_moves_is_not_away() -> None:
     table.do(ANN, ClaimVictory(), away={BOB: 0})
 
 
-def test_nobody_claims_correspondence_games_or_unbegun_ones() -> None:
-    """With days a move, being away is how it's played; before both have moved one aborts."""
-    days = seated(clock=ClockTerms(days=1))
-    days.play(*OPENING)
-    days.now += 2 * AWAY_MS
-    assert days.refusal(ANN, ClaimVictory(), away={BOB: 0}) == "no_claim"
-    young = seated()
-    young.now += 2 * AWAY_MS
-    assert young.refusal(ANN, ClaimVictory(), away={BOB: 0}) == "no_claim"
+def test_nobody_claims_on_their_own_turn() -> None:
+    """While one's own clock runs one can move, whoever has left."""
+    table = seated(clock=clock(600))
+    table.play(*OPENING)
+    table.now += 2 * AWAY_MS
+    assert table.refusal(ANN, ClaimVictory(), away={BOB: 0}) == "no_claim"
+    table.do(BOB, ClaimVictory(), away={ANN: 0})
+    assert (table.state.winner, table.state.termination) == ("black", "abandoned")
+
+
+@pytest.mark.parametrize("terms", [None, ClockTerms(days=1)])
+def test_nobody_claims_slow_games(terms: ClockTerms | None) -> None:
+    """Without a clock or with days a move, being away is how it's played."""
+    slow = seated(clock=terms)
+    slow.play(*OPENING, "f1b5")
+    slow.now += 2 * AWAY_MS
+    assert slow.refusal(ANN, ClaimVictory(), away={BOB: 0}) == "no_claim"
