@@ -81,8 +81,9 @@ class Context(Struct, frozen=True):
         round_trip_ms: The asker's round trip as the server measured it; 0 if unknown.
         held_ms: How long a gateway held the command while no owner answered; uncharged.
         seed: 64 random bits, the only randomness there is.
-        away: For commands that ask for it (`Command.wants_presence`): the seated users without
-            an open connection, each with the moment (ms since the epoch) since when.
+        away: For commands that ask for it (`Command.wants_presence`): the seated users who had
+            an open connection and have none now, each with the moment (ms since the epoch) since
+            when. Who was never seen to connect may be using plain HTTP and isn't among them.
     """
 
     game: GameId

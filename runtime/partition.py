@@ -85,7 +85,6 @@ class Partition:
         """Set once every game of the log's tail is in memory (see `runtime.opening`)."""
         self.checkpointed = claim.checkpoint
         self.events = 0
-        self._opened_at = claim.at
         self._clock = claim.at
         self._random = Random()  # noqa: S311  (colours of the pieces, not secrets)
 
@@ -204,7 +203,7 @@ class Partition:
         if cell.state is None:
             return _NOBODY
         outline = cell.kind.outline(cell.state)
-        return away(self.audience.presence(cell.game), outline, self._opened_at)
+        return away(self.audience.presence(cell.game), outline)
 
     def _decide(
         self,

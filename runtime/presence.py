@@ -49,18 +49,14 @@ class Presence:
         return not self._here and not self.left
 
 
-def away(presence: Presence | None, outline: Outline, since: int) -> Mapping[str, int]:
-    """Return the seated users without a connection, each with the moment since when.
+def away(presence: Presence | None, outline: Outline) -> Mapping[str, int]:
+    """Return the seated users whose last connection closed, each with the moment since when.
 
-    Of users that were never seen here it's `since`, when this owner began to look.
+    Who was never seen here isn't away: they may play over plain HTTP. So a player who left
+    before a take-over, of which this owner can't know, isn't either.
     """
-    here = presence.users() if presence else frozenset[str]()
-    left = presence.left if presence else {}
-    return {
-        user: left.get(user, since)
-        for _, user in outline.seats
-        if user is not None and user not in here
-    }
+    left = dict(presence.left) if presence else {}
+    return {user: left[user] for _, user in outline.seats if user is not None and user in left}
 
 
 def presence_frame(game: str, presence: Presence, outline: Outline) -> bytes:

@@ -377,7 +377,7 @@ async def test_an_effect_reaches_its_game_once_though_it_was_sent_twice():
 
 
 async def test_presence_is_what_all_gateways_together_say():
-    """Watchers hear who is connected; a command that wants to know is told who is away."""
+    """Watchers hear who is connected, wherever that is."""
     async with running() as system:
         await system.do("g1", "create")
         ear, opened = Ear(), []
@@ -392,8 +392,24 @@ async def test_presence_is_what_all_gateways_together_say():
             "seat1": False,
             "watchers": 2,
         }
-        done = await system.do("g1", "finish")
-        assert list(msgspec.json.decode(done.data)["away"]) == ["bob"]
+
+
+async def test_away_is_who_was_connected_and_is_no_more():
+    """A player whose connection closed is away; one who never had any isn't."""
+    async with running() as system:
+        for game in ("g1", "g2"):
+            await system.do(game, "create")
+            ear, opened = Ear(), []
+            system.router.watch(game, None, ear, 3.0, opened.append)
+            await until(lambda opened=opened: opened)
+            system.router.attend(game, ["ann", "bob"] if game == "g2" else ["ann"], 2)
+            await until(lambda ear=ear: ear.presences)
+            system.router.attend(game, ["ann"], 1)
+            await until(lambda ear=ear: ear.presences[-1]["watchers"] == 1)
+        stayed = msgspec.json.decode((await system.do("g1", "finish")).data)
+        left = msgspec.json.decode((await system.do("g2", "finish")).data)
+        assert stayed["away"] == {}
+        assert list(left["away"]) == ["bob"]
 
 
 async def test_a_log_that_does_not_answer_turns_commands_away_and_recovers_by_itself():
