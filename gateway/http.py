@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 from urllib.parse import parse_qsl
 
-from gateway.problems import Header, Problem, Response
+import msgspec
+from msgspec import Struct
+
+from gateway.problems import BAD_JSON, Header, Problem, Response
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -20,6 +24,12 @@ _LONGEST_KEY = 128
 _DRAINED = 1 << 20
 """A body that's too large is read so far and dropped, since a client that's still sending when we
 hang up never reads our answer."""
+PATIENCE_S = 20.0
+"""A body that hasn't come by then never will."""
+
+
+class Gone(Exception):  # noqa: N818  (a fact about the caller, not a failure of ours)
+    """The client hung up: nobody is there to be answered, and half a request asks for nothing."""
 
 
 def ok(status: int, body: bytes, *headers: Header) -> Response:
@@ -38,19 +48,26 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
     """Return the request's body.
 
     Raises:
-        Problem: If it has more than `limit` bytes.
+        Problem: If it has more than `limit` bytes, or doesn't come.
+        Gone: If the client hangs up before its end.
     """
     for name, value in scope["headers"]:
         if name == b"content-length" and (len(value) > 15 or int(value) > _DRAINED):
             raise _too_large(limit)
-    message = await receive()
-    body = message.get("body", b"")
-    drained = len(body)
-    while message.get("more_body", False) and drained <= _DRAINED:
-        message = await receive()
-        more = message.get("body", b"")
-        drained += len(more)
-        body = body + more if drained <= limit else b""
+    body, drained, more = b"", 0, True
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            while more and drained <= _DRAINED:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise Gone
+                part: bytes = message.get("body", b"")
+                drained += len(part)
+                body = body + part if drained <= limit else b""
+                more = message.get("more_body", False)
+    except TimeoutError as error:
+        detail = f"A body comes within {PATIENCE_S:.0f} seconds."
+        raise Problem("too_slow", detail, [(b"connection", b"close")]) from error
     if drained > limit:
         raise _too_large(limit)
     return body
@@ -75,6 +92,32 @@ def idempotency_key(headers: Iterable[Header]) -> str | None:
             detail = f"An Idempotency-Key has 1 to {_LONGEST_KEY} printable ASCII characters."
             raise Problem("invalid_request", detail)
     return None
+
+
+class _Envelope(Struct):
+    """What a WebSocket frame says beside its command; HTTP says it elsewhere."""
+
+    id: str | None = None
+    game: str | None = None
+
+
+_envelope = msgspec.json.Decoder(_Envelope).decode
+
+
+def check_envelope(body: bytes, game: str | None, key: str | None) -> None:
+    """Hold a command's body to the game of the path and the key of the headers.
+
+    Raises:
+        Problem: If it names others, or isn't a JSON object.
+    """
+    try:
+        said = _envelope(body)
+    except BAD_JSON as error:
+        raise Problem("invalid_request", str(error)) from error
+    if said.game not in (None, game):
+        raise Problem("invalid_request", "The body names another game than the path.")
+    if said.id not in (None, key):
+        raise Problem("invalid_request", "The body's `id` isn't the Idempotency-Key.")
 
 
 def parameters(scope: Scope) -> dict[str, str]:

@@ -21,11 +21,11 @@ from starlette.staticfiles import StaticFiles
 
 from actors.behaviour import instant, millis
 from gateway.callers import Callers, address
-from gateway.http import read_body
+from gateway.http import Gone, read_body
 from gateway.identity import expiry
 from gateway.ids import valid_id
 from gateway.metrics import Counts, exposition
-from gateway.problems import Problem, Problems
+from gateway.problems import BAD_JSON, Problem, Problems
 from persistence.log import LogError
 from persistence.snapshots import Played
 from runtime.router import Router
@@ -93,6 +93,7 @@ class Pages:
             routes=routes,
             exception_handlers={
                 Problem: self._on_problem,
+                Gone: _on_gone,
                 HTTPException: self._on_http,
                 LogError: self._on_store,
                 Exception: self._on_error,
@@ -141,7 +142,7 @@ class Pages:
         try:
             asked = msgspec.json.decode(data or b"{}", type=NewToken)
             token, user = self._callers.identity.issue(asked.name)
-        except (msgspec.DecodeError, ValueError) as error:
+        except (*BAD_JSON, ValueError) as error:
             raise Problem("invalid_request", str(error)) from error
         assert user.name is not None
         self._callers.names.remember(user.id, user.name)
@@ -227,6 +228,10 @@ class PageSettings(Struct, frozen=True):
     openapi: bytes
     asyncapi: bytes
     ready: Callable[[], bool]
+
+
+async def _on_gone(_: Request, __: Exception) -> Answer:
+    return Answer(status_code=400)  # nobody will read it
 
 
 def _moment(text: str | None) -> int:

@@ -19,6 +19,7 @@ _GATEWAY = {
     "operation_refused": 409,
     "not_found": 404,
     "method_not_allowed": 405,
+    "too_slow": 408,
     "too_large": 413,
     "too_many_subscriptions": 409,
     "rate_limited": 429,
@@ -37,6 +38,9 @@ _RUNTIME = {
     "overloaded": 503,
 }
 _OTHER = 422
+
+BAD_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What a decoder may raise over whatever a client sent."""
 
 _encode = msgspec.json.Encoder().encode
 _MEDIA = (b"content-type", b"application/problem+json")
