@@ -5,21 +5,24 @@ Starlette's routing, request and response objects would double what a creation c
 
 from __future__ import annotations
 
-import asyncio
 import logging
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
 
-from gateway.callers import Callers
+from gateway.callers import Callers, address
 from gateway.catalog import Catalog, Kind
 from gateway.http import (
     JSON,
     MOST_SEQ,
+    Gone,
     Receive,
     Scope,
     Send,
+    check_envelope,
     idempotency_key,
     matches,
     ok,
@@ -29,10 +32,12 @@ from gateway.http import (
 )
 from gateway.ids import keyed_id, random_ids, valid_id
 from gateway.metrics import Counts
-from gateway.problems import Problem, Problems, Response, refusal
+from gateway.polls import Polls
+from gateway.problems import BAD_JSON, Problem, Problems, Response, refusal
 from gateway.settings import GatewaySettings
 from gateway.views import Views
-from runtime.asks import Ask, Away, Done, Missed, Packed, Refused
+from gateway.workroom import Workroom
+from runtime.asks import Ask, Done, Missed, Packed
 from runtime.router import Router
 
 _log = logging.getLogger(__name__)
@@ -44,6 +49,10 @@ class EventsQuery(Struct, forbid_unknown_fields=True):
 
     after: int = 0
     wait: float = 0.0
+
+
+class _NoQuery(Struct, forbid_unknown_fields=True):
+    """There are no query parameters."""
 
 
 class Games:
@@ -68,8 +77,8 @@ class Games:
         self._timeout = settings.answer_timeout
         self._problems = Problems(catalog.statuses)
         self._new_id = random_ids()
-        self._polls: set[asyncio.Task[Any]] = set()
-        self._stopping = False
+        self._workroom = Workroom()
+        self._polls = Polls(router, settings, counts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -77,6 +86,8 @@ class Games:
         try:
             what, work = self._route(scope, receive)
             response = await work
+        except Gone:
+            return
         except Problem as problem:
             response = self._problems.response(problem, scope["path"])
         except Exception:  # noqa: BLE001  (whatever it is, the caller gets an answer)
@@ -99,7 +110,7 @@ class Games:
                 if ending not in self._catalog.exports:
                     raise _nothing_here()
                 _allow(method, "GET", "HEAD")
-                return "export", self._export(_known(game), ending)
+                return "export", self._export(scope, _known(game), ending)
             _allow(method, "GET", "HEAD")
             return "state", self._state(scope, _known(game))
         segment = parts[3]
@@ -107,7 +118,7 @@ class Games:
             raise _nothing_here()
         if segment == "events":
             _allow(method, "GET", "HEAD")
-            return "events", self._events(scope, _known(game))
+            return "events", self._events(scope, receive, _known(game))
         command = self._catalog.actions.get(segment)
         if command is not None:
             _allow(method, "POST")
@@ -124,11 +135,12 @@ class Games:
         user = await self._callers.required(headers)
         self._callers.charge(self._callers.creations, user.id)
         body = await read_body(scope, receive, self._settings.body_bytes)
+        key = idempotency_key(headers)
+        check_envelope(body or b"{}", None, key)
         try:
             kind, body = self._catalog.creation(body)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except BAD_JSON as error:
             raise Problem("invalid_request", str(error)) from error
-        key = idempotency_key(headers)
         game = self._new_id() if key is None else keyed_id(user.id, key)
         ask = Ask(game, "create", body, user.id, key, kind, key is None)
         answer = await self._router.ask(ask, self._timeout)
@@ -140,15 +152,18 @@ class Games:
         known = self._views.kind(kind)
         state = known.behaviour.evolve(None, known.decode_event(answer.data))
         query = known.queries["state"][0]()
-        view = await self._views.whole(known, game, 1, state, query, user.id)
+        shown = self._views.answer(known, state, query, user.id)
+        view = await self._views.whole(known, game, 1, shown)
         return ok(201, view, (b"etag", b'"1"'), location)
 
     async def _act(self, scope: Scope, receive: Receive, game: str, command: str) -> Response:
         headers = scope["headers"]
         user = await self._callers.required(headers)
         self._callers.charge(self._callers.commands, user.id)
-        body = await read_body(scope, receive, self._settings.body_bytes)
-        ask = Ask(game, command, body or b"{}", user.id, idempotency_key(headers))
+        body = await read_body(scope, receive, self._settings.body_bytes) or b"{}"
+        key = idempotency_key(headers)
+        check_envelope(body, game, key)
+        ask = Ask(game, command, body, user.id, key)
         answer = await self._router.ask(ask, self._timeout)
         if not isinstance(answer, Done):
             raise refusal(answer)
@@ -161,7 +176,8 @@ class Games:
         packed = await self._packed(game)
         kind, state = self._views.unpack(packed)
         query = kind.queries["state"][0]()
-        body = await self._views.whole(kind, game, packed.seq, state, query, viewer)
+        shown = self._views.answer(kind, state, query, viewer)
+        body = await self._views.whole(kind, game, packed.seq, shown)
         return ok(status, body, (b"etag", b'"%d"' % packed.seq), *headers)
 
     # --- questions ---------------------------------------------------------------------------
@@ -182,7 +198,11 @@ class Games:
         if matches(scope["headers"], tag):
             return 304, [(b"etag", tag)], b""
         state = kind.behaviour.unpack(packed.state)
-        body = await self._views.whole(kind, game, packed.seq, state, query, viewer)
+        show = partial(self._views.answer, kind, state, query, viewer)
+        # The plain state is made for the hot path; whatever else is wished for may take long.
+        who = viewer or address(scope)
+        shown = await self._workroom.do(who, show) if given else show()
+        body = await self._views.whole(kind, game, packed.seq, shown)
         return ok(200, body, (b"etag", tag))
 
     async def _query(self, scope: Scope, receive: Receive, game: str, name: str) -> Response:
@@ -195,7 +215,9 @@ class Games:
         query = _decode_query(kind, name, body or b"{}")
         return ok(200, await self._views.named(self._views.answer(kind, state, query, viewer)))
 
-    async def _export(self, game: str, ending: str) -> Response:
+    async def _export(self, scope: Scope, game: str, ending: str) -> Response:
+        viewer = await self._callers.reader(scope)
+        _convert(parameters(scope), _NoQuery)
         missed = await self._router.events(game, 0, 0.0, self._timeout)
         if not isinstance(missed, Missed):
             raise refusal(missed)
@@ -203,48 +225,29 @@ class Games:
         media = kind.behaviour.exports.get(ending)
         if media is None:
             raise _nothing_here()
-        events = [kind.decode_event(data) for data in missed.events]
-        body = kind.behaviour.export(ending, events).encode()
+        names = await self._views.seated(await self._packed(game))
+        render = partial(_render, kind, ending, missed.events, names)
+        body = await self._workroom.do(viewer or address(scope), render)
         length = (b"content-length", b"%d" % len(body))
         return 200, [(b"content-type", f"{media}; charset=utf-8".encode()), length], body
 
-    async def _events(self, scope: Scope, game: str) -> Response:
-        await self._callers.reader(scope)
+    async def _events(self, scope: Scope, receive: Receive, game: str) -> Response:
+        viewer = await self._callers.reader(scope)
         query = _convert(parameters(scope), EventsQuery)
         if not (0 <= query.after <= MOST_SEQ and query.wait >= 0):
             raise Problem("invalid_request", "`after` or `wait` is out of range.")
         wait = min(query.wait, self._settings.poll_seconds)
-        if self._stopping or len(self._polls) >= self._settings.polls:
-            wait = 0.0
-        missed = await self._missed(game, query.after, wait)
+        who = viewer or address(scope)
+        missed = await self._polls.events(receive, who, game, query.after, wait)
         if not isinstance(missed, Missed):
             raise refusal(missed)
         events = b",".join(missed.events)
         body = b'{"seq":%d,"events":[%b]}' % (missed.seq, events)
         return 200, [JSON, (b"content-length", b"%d" % len(body))], body
 
-    async def _missed(self, game: str, after: int, wait: float) -> Missed | Refused | Away:
-        asked = self._router.events(game, after, wait, self._timeout)
-        if not wait:
-            return await asked
-        task = asyncio.ensure_future(asked)
-        self._polls.add(task)
-        self._counts.polls += 1
-        try:
-            return await task
-        except asyncio.CancelledError:
-            if not self._stopping:
-                raise
-            return await self._router.events(game, after, 0.0, self._timeout)
-        finally:
-            self._polls.discard(task)
-            self._counts.polls -= 1
-
     def stop(self) -> None:
         """Answer all long polls now, and let none wait any more."""
-        self._stopping = True
-        for task in self._polls:
-            task.cancel()
+        self._polls.stop()
 
 
 def _allow(method: str, *allowed: str) -> None:
@@ -263,6 +266,12 @@ def _nothing_here() -> Problem:
     return Problem("not_found", "There is nothing at this path.")
 
 
+def _render(kind: Kind, ending: str, records: Sequence[bytes], names: Mapping[str, str]) -> bytes:
+    """Return a game's history in another form. It may take a second."""
+    events = [kind.decode_event(data) for data in records]
+    return kind.behaviour.export(ending, events, names).encode()
+
+
 def _convert(given: dict[str, str], to: type[T]) -> T:
     try:
         return msgspec.convert(given, to, strict=False)
@@ -273,5 +282,5 @@ def _convert(given: dict[str, str], to: type[T]) -> T:
 def _decode_query(kind: Kind, name: str, body: bytes) -> Any:
     try:
         return kind.queries[name][1](body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except BAD_JSON as error:
         raise Problem("invalid_request", str(error)) from error

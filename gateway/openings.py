@@ -44,9 +44,8 @@ class Openings:
         try:
             kind, state = self._views.unpack(opening)
             query = kind.queries["state"][0]()
-            view, found, missing = self._views.game(
-                kind, game, opening.seq, state, query, subscriber.user
-            )
+            answer = self._views.answer(kind, state, query, subscriber.user)
+            view, found, missing = self._views.game(kind, game, opening.seq, answer)
         except Problem as problem:
             socket.close(_INTERNAL, problem.code)
             return

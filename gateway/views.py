@@ -48,15 +48,18 @@ class Views:
             raise Problem(no.code, no.detail) from no
 
     def game(
-        self, kind: Kind, game: str, seq: int, state: Any, query: Any, viewer: str | None
+        self, kind: Kind, game: str, seq: int, answer: dict[str, Any]
     ) -> tuple[dict[str, Any], list[dict[str, Any]], list[str]]:
-        """Return a whole game, the players in it, and the ids whose names must be loaded."""
+        """Return a whole game, the players in it, and the ids whose names must be loaded.
+
+        `answer` is what the query "state" gave.
+        """
         view = {
             "id": game,
             "kind": kind.name,
             "seq": seq,
             "now": instant(int(time.time() * 1000)),
-            **self.answer(kind, state, query, viewer),
+            **answer,
         }
         found = list(people(view))
         return view, found, self._names.fill(found)
@@ -66,14 +69,22 @@ class Views:
         kind = self.kind(packed.kind)
         return kind, kind.behaviour.unpack(packed.state)
 
-    async def whole(
-        self, kind: Kind, game: str, seq: int, state: Any, query: Any, viewer: str | None
-    ) -> bytes:
+    async def whole(self, kind: Kind, game: str, seq: int, answer: dict[str, Any]) -> bytes:
         """Return a whole game as JSON."""
-        view, found, missing = self.game(kind, game, seq, state, query, viewer)
+        view, found, missing = self.game(kind, game, seq, answer)
         if missing:
             await self._names.load(found, missing)
         return msgspec.json.encode(view)
+
+    async def seated(self, packed: Packed) -> dict[str, str]:
+        """Return the names of a game's players, by id, of those who have one."""
+        kind, state = self.unpack(packed)
+        seats = kind.behaviour.outline(state).seats
+        found: list[dict[str, Any]] = [{"id": user} for _, user in seats if user is not None]
+        missing = self._names.fill(found)
+        if missing:
+            await self._names.load(found, missing)
+        return {player["id"]: player["name"] for player in found if player["name"] is not None}
 
     async def named(self, view: dict[str, Any]) -> bytes:
         """Return any other answer as JSON, with names."""

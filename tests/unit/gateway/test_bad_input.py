@@ -13,6 +13,7 @@ from gateway.identity import derive
 from gateway.schemas import PROBLEM
 
 LARGE = b'{"uci":"' + b"x" * 70_000 + b'"}'
+DEEP = b"[" * 60_000
 GAME = "/games/{game}"
 MOVES = "/games/{game}/moves"
 
@@ -64,6 +65,16 @@ CASES = [
     ("POST", MOVES, b'{"uci":7}', {}, 400, "invalid_request"),
     ("POST", MOVES, b'{"uci":"e2e4","speed":1}', {}, 400, "invalid_request"),
     ("POST", MOVES, b'{"type":"resign","uci":"e2e4"}', {}, 400, "invalid_request"),
+    ("POST", MOVES, b'{"uci":"e2e4","game":"other"}', {}, 400, "invalid_request"),
+    ("POST", MOVES, b'{"uci":"e2e4","id":"zzz"}', {}, 400, "invalid_request"),
+    ("POST", MOVES, b'{"uci":"e2e4","id":"a"}', {"idempotency-key": "b"}, 400, "invalid_request"),
+    ("POST", "/games", b'{"game":"other"}', {}, 400, "invalid_request"),
+    ("POST", "/games", DEEP, {}, 400, "invalid_request"),
+    ("POST", "/games", b'{"kind":"nim","x":' + DEEP, {}, 400, "invalid_request"),
+    ("POST", MOVES, b'{"x":' + DEEP, {}, 400, "invalid_request"),
+    ("POST", MOVES, b'{"uci":' + DEEP, {}, 400, "invalid_request"),
+    ("POST", "/games/{game}/validate", DEEP, {}, 400, "invalid_request"),
+    ("POST", "/tokens", DEEP[:4000], {}, 400, "invalid_request"),
     ("POST", MOVES, b'{"uci":"e2e5"}', {}, 422, "illegal_move"),
     ("POST", MOVES, b'{"uci":"e2e4","ply":-1}', {}, 409, "stale_ply"),
     ("POST", MOVES, LARGE, {}, 413, "too_large"),

@@ -106,6 +106,13 @@ async def test_queries_and_exports_come_from_the_game():
         pgn = await gateway.http.get(f"/games/{game}.pgn")
         assert pgn.headers["content-type"].startswith("application/x-chess-pgn")
         assert "1. e4" in pgn.text
+        assert '[White "Ann"]' in pgn.text
+        assert '[Black "Bob"]' in pgn.text
+        gateway.names.away = True
+        gateway.app._book._known._entries.clear()
+        nameless = await gateway.http.get(f"/games/{game}.pgn")
+        assert nameless.status_code == 200
+        assert "Ann" not in nameless.text
 
 
 async def test_ended_games_are_listed_page_by_page():
@@ -174,3 +181,14 @@ async def test_limits_are_told_in_headers():
         assert answers[2].headers["ratelimit"] == '"creations";r=0;t=100'
         assert answers[2].headers["ratelimit-policy"] == '"creations";q=2;w=200'
         assert (await gateway.http.post("/games", headers=bob)).status_code == 201
+
+
+async def test_a_body_may_repeat_what_the_path_and_the_headers_say():
+    """A client that sends one frame both ways isn't refused for it."""
+    async with running() as gateway:
+        ann, bob = await gateway.player("Ann"), await gateway.player("Bob")
+        game = await gateway.game(ann, bob)
+        body = {"type": "move", "id": "k", "game": game, "uci": "e2e4"}
+        headers = ann | {"idempotency-key": "k"}
+        moved = await gateway.http.post(f"/games/{game}/moves", json=body, headers=headers)
+        assert moved.status_code == 200, moved.text
