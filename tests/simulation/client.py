@@ -86,7 +86,7 @@ class Client:
     def _send(self, command: Command, tries: int) -> None:
         """Send, unless it was answered or sent again meanwhile."""
         if self.current is command and command.tries == tries:
-            if tries:
+            if tries & 1:
                 self.gateway.lost()
             command.tries += 1
             self.gateway.send(command)
@@ -97,7 +97,7 @@ class Client:
         if self.current is not command:
             return
         if what != "done":
-            self.world.at(8.0, self._send, command, command.tries)
+            self.world.at(14.0, self._send, command, command.tries)
             return
         newest = self.gateway.newest
         if epoch < newest.get(self.partition, 0):

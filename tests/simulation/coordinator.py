@@ -39,6 +39,7 @@ class Coordinator:
         self._since: dict[str, float] = {}
         self._moving: dict[str, float] = {}
         self._busy: set[str] = set()
+        self._ticks = 0
         self.world.at(TICK, self._tick)
         self.start()
 
@@ -72,6 +73,10 @@ class Coordinator:
         self.world.at(TICK, self._tick)
         if self.world.now < self.asleep_until:
             return
+        self._ticks += 1
+        if self._ticks % 5 == 0:  # a compare-and-set of unknown outcome may have landed late
+            for partition in self.assigned.keys() - self._busy:
+                self._read(partition)
         limit = self.world.now - SILENCE
         living = {seen.incarnation: seen for seen in self.seen.values() if seen.at > limit}
         for partition in self.system.stores:

@@ -82,7 +82,7 @@ class Hosted:
             for action in wanted:
                 if self.world.trace is not None and not isinstance(action, actions.Release):
                     self.world.say(f"    {self} -> {action}")
-                PERFORM[type(action)](self, action)
+                getattr(self, PERFORM[type(action)])(action)
 
     def __str__(self) -> str:
         return f"{self.shard.incarnation}/{self.stores.name}@{self.owner.epoch}"
@@ -254,7 +254,7 @@ class Hosted:
             request,
             lambda _: answers.RowsRead(
                 request.number,
-                tuple(self.stores.row.outbox[request.place : request.place + FETCH]),
+                tuple(self.stores.row.rows(request.place, FETCH)),
             ),
         )
 
@@ -342,14 +342,15 @@ class Hosted:
             return _Stored(
                 request.number,
                 {n: list(s) for n, s in self._stored()},
-                tuple(row.outbox),
+                tuple(row.rows()),
                 row.offset,
+                max(row.outbox, default=-1) + 1,
             )
 
         def loaded(answer: answers.Answer) -> None:
             if isinstance(answer, _Stored):
                 self._replay(answer.games, answer.rows, answer.offset, step=0)
-                self.receive(answers.Loaded(request.number, 0, len(answer.rows)))
+                self.receive(answers.Loaded(request.number, 0, answer.places))
             else:
                 self.receive(answer)
 
@@ -449,30 +450,31 @@ class _Stored(answers.Answer, frozen=True):
     games: dict[str, list[bytes]]
     rows: Sequence[Record] = ()
     offset: int = 0
+    places: int = 0
 
 
 class _Held(answers.Answer, frozen=True):
     held: dict[str, int]
 
 
-PERFORM: dict[type, Callable[[Hosted, Any], None]] = {
-    actions.Serve: Hosted.serve,
-    actions.Release: Hosted.release,
-    actions.Drop: Hosted.drop,
-    actions.Flushed: Hosted.flushed,
-    actions.StepDown: Hosted.step_down,
-    actions.OpenRow: Hosted.open_row,
-    actions.ReadRow: Hosted.read_row,
-    actions.NoteProducer: Hosted.note_producer,
-    actions.RaiseVersion: Hosted.raise_version,
-    actions.AppendLog: Hosted.append_log,
-    actions.SwitchRow: Hosted.switch_row,
-    actions.AppendRows: Hosted.append_rows,
-    actions.ReadRows: Hosted.read_rows,
-    actions.FinishDrain: Hosted.finish_drain,
-    actions.InitProducer: Hosted.init_producer,
-    actions.Produce: Hosted.produce,
-    actions.ReadKafka: Hosted.read_kafka,
-    actions.Load: Hosted.load,
-    actions.LoadOutbox: Hosted.load_outbox,
+PERFORM: dict[type, str] = {
+    actions.Serve: "serve",
+    actions.Release: "release",
+    actions.Drop: "drop",
+    actions.Flushed: "flushed",
+    actions.StepDown: "step_down",
+    actions.OpenRow: "open_row",
+    actions.ReadRow: "read_row",
+    actions.NoteProducer: "note_producer",
+    actions.RaiseVersion: "raise_version",
+    actions.AppendLog: "append_log",
+    actions.SwitchRow: "switch_row",
+    actions.AppendRows: "append_rows",
+    actions.ReadRows: "read_rows",
+    actions.FinishDrain: "finish_drain",
+    actions.InitProducer: "init_producer",
+    actions.Produce: "produce",
+    actions.ReadKafka: "read_kafka",
+    actions.Load: "load",
+    actions.LoadOutbox: "load_outbox",
 }

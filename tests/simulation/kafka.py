@@ -28,6 +28,7 @@ class KafkaLog:
         self._producer = Producer(1, -1)
         self._ids = 1
         self.claimed_epoch = 0
+        self._last: dict[str, int] = {}
 
     # --- the transaction coordinator ------------------------------------------------------------
 
@@ -83,4 +84,9 @@ class KafkaLog:
                     f"two owners: {entry} of epoch {writer} counts after a claim of"
                     f" epoch {self.claimed_epoch} in {self.name}"
                 )
+            if entry.seq != self._last.get(entry.game, 0) + 1:
+                raise Violation(
+                    f"{entry} follows #{self._last.get(entry.game, 0)} of its game in {self.name}"
+                )
+            self._last[entry.game] = entry.seq
             self._truth.durable(entry, self.name)

@@ -47,7 +47,7 @@ class Partition:
         self.owner = ""
         self.head = self.offset = self.checkpoint = 0
         self.producer_id: int | None = None
-        self.outbox: list[Record] = []
+        self.outbox: dict[int, Record] = {}
         self.log: list[Record] = []
         self.snapshots: dict[str, list[bytes]] = {}
 
@@ -119,29 +119,28 @@ class Partition:
 
     def insert(self, request: actions.AppendRows) -> bool:
         """Do it; return whether there was no conflict."""
-        seqs = {(row.game, row.seq): row for row in self.outbox}
+        places = {(row.game, row.seq): place for place, row in self.outbox.items()}
         for place, row in enumerate(request.rows, request.place):
-            there = self.outbox[place] if place < len(self.outbox) else None
-            if there is None:
-                if (row.game, row.seq) in seqs:
-                    return False
-            elif there != row:
+            if self.outbox.get(place, row) != row or places.get((row.game, row.seq), place) != place:
                 return False
-        if request.place > len(self.outbox):
-            raise Violation("rows of the outbox are missing")
         self._rows(request.place, request.rows)
         return True
 
-    def _rows(self, place: int, rows: Sequence[Record]) -> None:
-        for row in rows[max(0, len(self.outbox) - place) :]:
-            self.outbox.append(row)
-            self._truth.durable(row, "the outbox")
+    def _rows(self, first: int, rows: Sequence[Record]) -> None:
+        for place, row in enumerate(rows, first):
+            if place not in self.outbox:
+                self.outbox[place] = row
+                self._truth.durable(row, "the outbox")
+
+    def rows(self, first: int = 0, most: int | None = None) -> list[Record]:
+        """Return the outbox's rows from place `first` on, in their order."""
+        places = sorted(place for place in self.outbox if place >= first)
+        return [self.outbox[place] for place in places[:most]]
 
     def finish(self, request: actions.FinishDrain) -> None:
         """Do it."""
-        if request.places != len(self.outbox):
-            raise Violation(f"{request.places} rows were drained of {len(self.outbox)}")
-        self.outbox = []
+        for place in [place for place in self.outbox if place < request.places]:
+            del self.outbox[place]
         self.mode = "kafka"
         self.version += 1
 

@@ -12,7 +12,7 @@ from simulation.kafka import KafkaLog
 from simulation.postgres import Partition
 from simulation.shard import Shard
 from simulation.truth import Truth
-from simulation.world import Violation, World
+from simulation.world import NotLive, Violation, World
 
 GRACE = 6_000.0
 """So long after the last fault everything has to be well, in simulated ms."""
@@ -42,7 +42,7 @@ class PartitionStores:
     def read(self) -> dict[str, list[bytes]]:
         """Return every game's history as a reader finds it: the log, then the outbox."""
         games: dict[str, list[bytes]] = {}
-        for entry in [*self.log(), *self.row.outbox]:
+        for entry in [*self.log(), *self.row.rows()]:
             if isinstance(entry, Record):
                 history = games.setdefault(entry.game, [])
                 if entry.seq == len(history) + 1:
@@ -114,11 +114,11 @@ class System:
         for client in self.clients:
             if not client.done:
                 command = client.current
-                raise Violation(
+                raise NotLive(
                     f"{client.name} has no answer to {command.value if command else '?'!r}"
                 )
         if not self.well():
-            raise Violation("a partition isn't served")
+            raise NotLive("a partition isn't served")
         read: dict[str, list[bytes]] = {}
         for stores in self.stores.values():
             read |= stores.read()

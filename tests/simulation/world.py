@@ -8,8 +8,12 @@ from random import Random
 from typing import Any
 
 
-class Violation(Exception):
+class Violation(Exception):  # noqa: N818  (what it is)
     """An invariant doesn't hold."""
+
+
+class NotLive(Violation):
+    """Nothing wrong was said, but something that should have happened didn't."""
 
 
 class Weather:
