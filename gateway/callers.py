@@ -7,6 +7,7 @@ from time import monotonic
 from typing import Any
 
 from gateway.identity import Identity, Unknown, User
+from gateway.issuer import IssuerAway
 from gateway.limits import Limit
 from gateway.names import NameBook
 from gateway.problems import Problem, unauthenticated
@@ -46,7 +47,7 @@ class Callers:
         """Return whose token this is.
 
         Raises:
-            Problem: If it isn't good.
+            Problem: If it isn't good, or that can't be known now.
         """
         user = self.identity.known(token)
         if user is None:
@@ -54,6 +55,9 @@ class Callers:
                 user = await self.identity.identify(token)
             except Unknown as error:
                 raise unauthenticated(str(error)) from error
+            except IssuerAway as error:
+                detail = "The issuer of your token doesn't answer just now, so we can't check it."
+                raise Problem("unavailable", detail, [(b"retry-after", b"5")]) from error
             if user.name is not None:
                 self.names.remember(user.id, user.name)
         return user

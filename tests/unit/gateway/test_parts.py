@@ -1,6 +1,7 @@
 """The small parts: limits, ids, names, memories, tokens, the heartbeat, the catalog."""
 
 import asyncio
+import base64
 import time
 from types import SimpleNamespace
 
@@ -23,6 +24,8 @@ from gateway.recent import Recent
 from gateway.resume import ResumeTokens
 from gateway.settings import GatewaySettings
 from runtime.behaviours import load
+
+DEEP = base64.urlsafe_b64encode(b"[" * 5_000).decode() + ".e30.e30"
 
 
 @given(st.lists(st.floats(0, 3), max_size=60))
@@ -122,7 +125,7 @@ async def test_a_guests_token_tells_who_it_is():
             await stranger.identify(token)
 
 
-@pytest.mark.parametrize("token", ["", "a.b.c", "x" * 9000, "\u2603", "e30.e30."])
+@pytest.mark.parametrize("token", ["", "a.b.c", "x" * 9000, "\u2603", "e30.e30.", DEEP])
 async def test_nonsense_is_no_token(token):
     """Whatever isn't a token is told so, and raises nothing else."""
     with pytest.raises(Unknown):
