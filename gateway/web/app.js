@@ -1,15 +1,14 @@
 // The page: a lobby, or the table of the game that the address names (?game=ID).
 import { Board } from "./board.js";
-import { Position, START } from "./position.js";
-import { Live, Problem, ask, become, me } from "./wire.js";
+import { Position, tell } from "./position.js";
+import { Live, Problem, as, ask, me } from "./wire.js";
 
 const $ = (selector) => document.querySelector(selector);
 const other = (color) => (color === "white" ? "black" : "white");
 const title = (word) => word.charAt(0).toUpperCase() + word.slice(1).replaceAll("_", " ");
 
-// Rules under which a move does more to the board than this page knows: it asks for the position.
+// Rules under which a move does more to the board than this page knows: it asks what came of it.
 const EXPLODING = new Set(["atomic", "crazyhouse"]);
-const FREE_KINGS = new Set(["antichess"]);
 
 const id = new URLSearchParams(location.search).get("game");
 let game = null; // as GET /games/{id} tells it, kept up to date by events
@@ -51,23 +50,16 @@ function setGame(found) {
 }
 
 async function refresh() {
-  setGame(await ask("GET", `/games/${id}`));
+  setGame(await ask("GET", `/games/${id}${game && EXPLODING.has(game.variant) ? "?san=1" : ""}`));
 }
 
 // Tell the game again from its start: it's short, and there is one way only to get a position.
 function retell() {
-  line = [];
   if (EXPLODING.has(game.variant)) {
-    line = game.moves;
-    position = new Position(game.fen);
-    return;
-  }
-  position = new Position(game.initial_fen ?? START[game.variant] ?? START.standard);
-  for (const uci of game.moves) {
-    line.push(position.san(uci));
-    position.play(uci);
-  }
-  if (game.termination === "checkmate") line.push(line.pop().replace("+", "#"));
+    position = new Position(game.fen, game.variant);
+    if (!game.san) trying(refresh);
+    line = game.san ?? game.moves;
+  } else ({ line, position } = tell(game));
 }
 
 function onMove(event) {
@@ -98,6 +90,7 @@ function onEvent(event) {
     trying(refresh); // for the clocks' last values
   } else if (event.type === "RematchAgreed") {
     game.rematch = event.next;
+    sessionStorage.setItem("announced", event.next);
     if (seat()) location.assign(`/?game=${event.next}`);
   } else trying(refresh); // rare, or needs names
   if (!EXPLODING.has(game.variant)) retell();
@@ -133,8 +126,7 @@ function tick() {
   for (const [place, color] of places()) {
     const runs = game.status === "started" && game.clock.running === color;
     const spent = runs ? Math.max(0, Date.now() + offset - Date.parse(game.clock.at)) : 0;
-    const begins = game.clock.days ? game.clock.days * 86_400_000 : game.clock.initial * 1000;
-    const left = game.status === "open" ? begins : game.clock[`${color}_ms`] - spent;
+    const left = game.clock[`${color}_ms`] - spent;
     const shown = $(`#${place} time`);
     shown.textContent = time(left);
     shown.classList.toggle("low", runs && left < 20_000);
@@ -235,9 +227,8 @@ function render() {
     below: places()[1][1],
     last: game.moves.at(-1) ?? "",
     mine: game.status === "started" && game.turn === mine ? mine : null,
-    free: FREE_KINGS.has(game.variant) || EXPLODING.has(game.variant),
     kings: game.variant === "antichess",
-    check: !FREE_KINGS.has(game.variant) && position.inCheck(position.white),
+    check: position.inCheck(position.white),
   });
   for (const part of [renderPlayers, renderMoves, renderOffer, renderActions, renderBanner, renderSeats, tick]) part();
 }
@@ -257,21 +248,25 @@ function act(name) {
 
 async function create(form) {
   const { name, color, clock, variant } = Object.fromEntries(new FormData(form));
-  await become(name.trim());
   const [initial, increment] = clock.split("+").map(Number);
   const terms = { kind: "chess", variant, color, clock: clock ? { initial, increment } : null };
-  const made = await ask("POST", "/games", terms);
+  const made = await as(name.trim(), () => ask("POST", "/games", terms));
   location.assign(`/?game=${made.id}`);
 }
 
 async function join(form) {
-  await become(new FormData(form).get("name").trim());
-  setGame(await ask("POST", `/games/${id}/join`, {}));
+  const name = new FormData(form).get("name").trim();
+  setGame(await as(name, () => ask("POST", `/games/${id}/join`, {})));
   live.reopen(); // as a player
 }
 
 function connection(state) {
-  const words = { live: "Live", waiting: "Connection lost, trying again …", gone: "There is no such game." };
+  const words = {
+    live: "Live",
+    waiting: "Connection lost, trying again …",
+    early: "The game is being set up …",
+    gone: "There is no such game.",
+  };
   Object.assign($("#link"), { textContent: words[state] }).dataset.state = state;
 }
 
@@ -280,7 +275,8 @@ function sit() {
     note();
     live.send("move", { uci, ply: game.moves.length });
   });
-  live = new Live(id, { hear, show: connection, seq: () => game?.seq ?? null });
+  const announced = sessionStorage.getItem("announced") === id;
+  live = new Live(id, { hear, show: connection, seq: () => game?.seq ?? null, announced });
   setInterval(tick, 100);
   $("#flip").onclick = () => {
     flipped = !flipped;

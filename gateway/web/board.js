@@ -41,8 +41,8 @@ export class Board {
     grid.onkeydown = (event) => this.#walk(event);
   }
 
-  // Show `position` from the side of `below`; `mine` is the colour that may be moved now, `free`
-  // says that kings may be left in check, `kings` that pawns may become kings.
+  // Show `position` from the side of `below`; `mine` is the colour that may be moved now, `kings`
+  // says that pawns may become kings.
   show(view) {
     this.#view = view;
     const order = view.below === "white" ? SQUARES : SQUARES.toReversed();
@@ -79,7 +79,7 @@ export class Board {
 
   #targets() {
     if (!this.#chosen || !this.#own(this.#chosen)) return [];
-    return this.#view.position.targets(this.#chosen, this.#view.free);
+    return this.#view.position.targets(this.#chosen);
   }
 
   #hint() {
@@ -104,7 +104,7 @@ export class Board {
   #promotion(from, to) {
     const sign = this.#view.position.at.get(from);
     if (sign.toLowerCase() !== "p" || !["1", "8"].includes(to[1])) return "";
-    if (!this.#view.position.targets(from, this.#view.free).includes(to)) return "";
+    if (!this.#view.position.targets(from).includes(to)) return "";
     const choices = this.#view.kings ? "qrbnk" : "qrbn";
     return new Promise((resolve) => {
       const pick = (choice) => {

@@ -1,20 +1,30 @@
 // A chess position that can play moves and name them. It knows the rules well enough to show
 // hints and to write a game down; what is legal is for the server to say.
 
-export const START = {
-  horde: "rnbqkbnr/pppppppp/8/1PP2PP1/PPPPPPPP/PPPPPPPP/PPPPPPPP/PPPPPPPP w kq - 0 1",
-  racingKings: "8/8/8/8/8/8/krbnNBRK/qrbnNBRQ w - - 0 1",
-  standard: "rnbqkbnr/pppppppp/8/8/8/8/PPPPPPPP/RNBQKBNR w KQkq - 0 1",
-};
-
 const file = (square) => square.charCodeAt(0) - 97;
 const rank = (square) => Number(square[1]) - 1;
 const name = (f, r) => String.fromCharCode(97 + f) + (r + 1);
 export const SQUARES = Array.from({ length: 64 }, (_, i) => name(i % 8, 7 - (i >> 3)));
 export const isWhite = (piece) => piece < "a";
 
+const WINS = new Set(["checkmate", "variant_win"]);
+
+// Tell a game (as GET /games/{id} has it) from its start: its moves in standard algebraic
+// notation, and the position that they lead to.
+export function tell({ initial_fen: fen, variant, moves, termination }) {
+  const position = new Position(fen, variant);
+  const line = moves.map((uci) => {
+    const san = position.san(uci);
+    position.play(uci);
+    return san;
+  });
+  if (line.length && WINS.has(termination)) line.push(`${line.pop().replace("+", "")}#`);
+  return { line, position };
+}
+
 export class Position {
-  constructor(fen) {
+  constructor(fen, variant = "standard") {
+    this.variant = variant;
     const [rows, turn, castling = "-", passing = "-"] = fen.split(" ");
     this.at = new Map();
     this.white = turn === "w";
@@ -75,6 +85,7 @@ export class Position {
   }
 
   inCheck(white) {
+    if (this.variant === "antichess") return false;
     const king = this.find(white ? "K" : "k");
     return king !== undefined && this.attacked(king, !white);
   }
@@ -90,13 +101,21 @@ export class Position {
     return steps === 1 || (steps === 2 && rank(from) === (isWhite(piece) ? 1 : 6));
   }
 
-  // Where the piece on `from` may go in ordinary chess. Castling stands as the king's square two
-  // files on, and as the rook's square (the only way to say it in Chess960).
-  targets(from, freely = false) {
+  // Whether the move leaves its own king safe, and in racing kings the other one too. In atomic
+  // the capture may explode what checks, so that's left to the server.
+  #keepsPeace(uci, white) {
+    if (this.variant === "atomic") return true;
+    const after = this.copy().play(uci);
+    return !after.inCheck(white) && !(this.variant === "racingKings" && after.inCheck(!white));
+  }
+
+  // Where the piece on `from` may go, as far as this page knows. Castling stands as the square where
+  // the king ends (unless that's a step of its own, in Chess960) and as the rook's.
+  targets(from) {
     const piece = this.at.get(from);
     const white = isWhite(piece);
     const found = SQUARES.filter((to) => to !== from && this.#reaches(from, to)
-      && (freely || !this.copy().play(from + to).inCheck(white)));
+      && this.#keepsPeace(from + to, white));
     if (piece.toLowerCase() === "k") found.push(...this.#castlings(from, white));
     return found;
   }
@@ -112,7 +131,7 @@ export class Position {
         }
         const [low, high] = [Math.min(file(from), kingTo), Math.max(file(from), kingTo)];
         for (let f = low; f <= high; f += 1) if (this.attacked(name(f, rank(from)), !white)) return [];
-        return Math.abs(kingTo - file(from)) === 2 ? [name(kingTo, rank(from)), rook] : [rook];
+        return Math.abs(kingTo - file(from)) > 1 ? [name(kingTo, rank(from)), rook] : [rook];
       });
   }
 

@@ -8,13 +8,18 @@ export class Problem extends Error {
   }
 }
 
-// Ask the server; every refusal becomes a Problem.
+// Ask the server; every refusal becomes a Problem. A token that isn't good any more is forgotten:
+// reading goes on without one, whatever else needs somebody (see `as`).
 export async function ask(method, path, body) {
   const headers = { Accept: "application/json" };
   if (body !== undefined) headers["Content-Type"] = "application/json";
   const token = sessionStorage.getItem("token");
   if (token) headers.Authorization = `Bearer ${token}`;
   const answer = await fetch(path, { method, headers, body: body && JSON.stringify(body) });
+  if (answer.status === 401 && token) {
+    forget();
+    if (method === "GET") return ask(method, path);
+  }
   const found = await answer.json().catch(() => ({}));
   if (!answer.ok) throw new Problem(answer.status, found);
   return found;
@@ -25,13 +30,25 @@ export function me() {
   return JSON.parse(sessionStorage.getItem("user") ?? "null");
 }
 
-export async function become(name) {
+async function become(name) {
   if (me()?.name === name) return;
   sessionStorage.removeItem("token");
   const { token, user } = await ask("POST", "/tokens", { name });
   sessionStorage.setItem("token", token);
   sessionStorage.setItem("user", JSON.stringify(user));
   localStorage.setItem("name", name);
+}
+
+// Do something as `name`. If the token turns out to be bad nothing was done, so it's done anew.
+export async function as(name, action) {
+  await become(name);
+  try {
+    return await action();
+  } catch (error) {
+    if (error.status !== 401) throw error;
+    await become(name);
+    return action();
+  }
 }
 
 export function forget() {
@@ -41,6 +58,7 @@ export function forget() {
 
 const SLOWEST = 8_000;
 const PING = 10_000;
+const PATIENCE = 8; // half a minute
 let count = 0;
 
 // One game's socket. It comes back by itself, asks for what it missed, and sends again what was
@@ -51,12 +69,13 @@ export class Live {
   #failures = 0;
   #closed = false;
   #timer = 0;
+  #planned = false;
   #heard = 0;
 
-  // `hear(frame)` gets every frame, `show(state)` "live", "waiting" or "gone"; `seq()` is the
-  // last event known, or null.
-  constructor(game, { hear, show, seq }) {
-    Object.assign(this, { game, hear, show, seq });
+  // `hear(frame)` gets every frame, `show(state)` "live", "waiting", "early" or "gone"; `seq()` is
+  // the last event known, or null. A game that is `announced` may not be there yet.
+  constructor(game, { hear, show, seq, announced = false }) {
+    Object.assign(this, { game, hear, show, seq, announced });
     this.pulse = setInterval(() => this.#beat(), PING);
     window.addEventListener("online", () => this.reopen());
     this.#open();
@@ -82,15 +101,19 @@ export class Live {
       this.#unanswered.forEach((sent) => this.#socket.send(sent));
     }
     if (frame.id) this.#unanswered.delete(frame.id);
-    if (frame.type === "reconnect") this.#later(Math.random() * frame.after_ms);
-    else this.hear(frame);
+    if (frame.type === "reconnect") {
+      this.#planned = true;
+      this.#later(Math.random() * frame.after_ms);
+    } else this.hear(frame);
   }
 
   #lost(code) {
     if (this.#closed) return;
-    if (code === 4404) return this.show("gone");
+    const missing = code === 4404;
+    if (missing && !(this.announced && this.#failures < PATIENCE)) return this.show("gone");
     if (code === 4401) forget();
-    this.show("waiting");
+    this.show(missing ? "early" : "waiting");
+    if (this.#planned) return; // its moment was drawn so that not everybody comes back at once
     this.#failures += 1;
     this.#later(Math.min(SLOWEST, 200 * 2 ** this.#failures) * (0.5 + Math.random() / 2));
   }
@@ -110,6 +133,7 @@ export class Live {
   reopen() {
     if (this.#closed) return;
     clearTimeout(this.#timer);
+    this.#planned = false;
     const old = this.#socket;
     this.#socket = null;
     old?.close();
