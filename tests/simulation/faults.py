@@ -39,8 +39,14 @@ class Faults:
         world = self.world
         if world.calm:
             return
+        if world.weather.expiry and world.random() < 0.4:
+            world.say("transactional ids expire")
+            for stores in self.system.stores.values():
+                stores.kafka.expire()
         if fate < 0.3:
             shard.sleep(20.0 + 380.0 * world.random())
+            if fate < 0.12:  # a zombie in the making: somebody else is given what it has
+                self._give_away(shard)
         elif fate < 0.42:
             shard.crash()
         elif fate < 0.6:
@@ -55,10 +61,11 @@ class Faults:
         elif fate < 0.94:
             if world.weather.clocks:
                 shard.bend(0.2 + 2.0 * world.random(), 600.0 * world.random() - 300.0)
-        elif world.weather.expiry:
-            world.say("transactional ids expire")
-            for stores in self.system.stores.values():
-                stores.kafka.expire()
+
+    def _give_away(self, shard: Shard) -> None:
+        for partition, hosted in shard.hosted.items():
+            if hosted.owner.epoch == hosted.stores.row.epoch:
+                self.world.at(10.0 * self.world.random(), self.system.coordinator.rude, partition)
 
     def _stop(self) -> None:
         """From here on all goes well."""

@@ -75,13 +75,11 @@ def _told_the_end_of_the_log() -> Patches:
 
 @mutant
 def reopened_epoch() -> Patches:
-    """Rule 1: a restarted process opens its old epoch again, and takes the row as it is."""
+    """Rule 1: a restarted process goes by its old name, and opens its old epoch again."""
 
     def holds(self: Partition, request: Any) -> bool:
         if type(request) is actions.OpenRow:
-            return self.epoch == request.epoch and (
-                self.owner.split(".")[0] == request.owner.split(".")[0]
-            )
+            return (self.epoch, self.owner) == (request.epoch, request.owner)
         return whole(self, request)
 
     def open_(self: Partition, request: Any) -> None:
@@ -89,23 +87,17 @@ def reopened_epoch() -> Patches:
 
     def start(self: Shard) -> None:
         restart(self)
-        if self.life > 1:
-            self.life -= 1
-            self.incarnation = f"{self.name}.{self.life}"
-            self.life += 1
-            self.world.at(5.0, remember, self, self.life)
+        self.incarnation = f"{self.name}.1"
+        for partition, stores in self.system.stores.items():
+            if stores.row.owner == self.incarnation:
+                self.world.at(1.0, self.inbox, self.life, self._open, partition, stores.row.epoch)
 
-    def remember(self: Shard, life: int) -> None:
-        for name, stores in self.system.stores.items():
-            if stores.row.owner.split(".")[0] == self.name and self.life == life:
-                self.inbox(life, self._open, name, stores.row.epoch)
-
-    def owner(self: Shard, kind: Any, epoch: int) -> Owner:
-        return kind(epoch, self.incarnation, self.settings)
+    def now(call: Any) -> Any:
+        return lambda self, _life, *args: call(self, self.life, *args)
 
     whole, restart = Partition.holds, Shard.start
     return [(Partition, "holds", holds), (Partition, "open", open_), (Shard, "start", start),
-            (Shard, "owner", owner)]  # fmt: skip
+            *((Shard, name, now(getattr(Shard, name))) for name in ("open", "release", "command"))]  # fmt: skip
 
 
 @mutant
@@ -136,6 +128,8 @@ def opened_twice() -> Patches:
 @mutant
 def no_wait_for_the_claim() -> Patches:
     """Rule 2: serve as soon as the claim is sent, after reading to where the log ends then."""
+
+    claim = Claiming._claim
 
     def _claim(self: Claiming) -> None:
         claim(self)
@@ -513,9 +507,9 @@ def conflicts_do_nothing() -> Patches:
     """Rule 7: `ON CONFLICT DO NOTHING`; and an append without an answer may be given up."""
 
     def insert(self: Partition, request: Any) -> bool:
-        there = {(row.game, row.seq) for row in self.outbox}
+        there = {(row.game, row.seq) for row in self.outbox.values()}
         fresh = [row for row in request.rows if (row.game, row.seq) not in there]
-        self._rows(len(self.outbox), fresh)
+        self._rows(max(self.outbox, default=-1) + 1, fresh)
         return True
 
     return [(Partition, "insert", insert), *unknown_append_to_postgres_taken_for_failed()]

@@ -12,7 +12,7 @@ from simulation.kafka import KafkaLog
 from simulation.postgres import Partition
 from simulation.shard import Shard
 from simulation.truth import Truth
-from simulation.world import NotLive, Violation, World
+from simulation.world import Defect, NotLive, Violation, World
 
 GRACE = 6_000.0
 """So long after the last fault everything has to be well, in simulated ms."""
@@ -144,7 +144,7 @@ def simulate(seed: int, trace: bool = False) -> World:
     except Exception as error:
         violation = error
         if not isinstance(error, Violation):
-            violation = Violation(f"{type(error).__name__}: {error}")
+            violation = Defect(f"{type(error).__name__}: {error}")
         violation.add_note("\n".join(world.trace or ()))
         raise violation from error
     return world

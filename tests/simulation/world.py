@@ -12,6 +12,10 @@ class Violation(Exception):  # noqa: N818  (what it is)
     """An invariant doesn't hold."""
 
 
+class Defect(Violation):
+    """Something raised that never should."""
+
+
 class NotLive(Violation):
     """Nothing wrong was said, but something that should have happened didn't."""
 
@@ -32,7 +36,7 @@ class Weather:
         self.lost_answers = sometimes(0.7, 0.15)
         self.late = sometimes(0.6, 0.15)
         """Share of requests to a store that land after they were given up."""
-        self.refused = sometimes(0.3, 0.1)
+        self.refused = sometimes(0.35, 0.25)
         self.danger = sometimes(0.85, 0.5)
         """Chance of a fault at a dangerous moment."""
         self.faults = rng.randrange(7)
