@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import random
-from pathlib import Path
 
 import chess
 import chess.variant
 import pytest
+from stage import stage
 
-WEB = Path(__file__).parents[2] / "gateway" / "web"
 GAMES = 25
 PLIES = 160
 VARIANTS = {
@@ -28,14 +27,14 @@ NEAR_THE_END = (
     "7k/8/5K2/8/8/8/8/R5QR w - - 0 100",
 )
 TELL = """async (games) => {
-  const { tell } = await import("/position.js");
+  const { tell } = await import("/web/position.js");
   return games.map((game) => {
     const { line, position } = tell(game);
     return { line, board: Object.fromEntries(position.at), white: position.white };
   });
 }"""
 HINTS = """async (positions) => {
-  const { Position } = await import("/position.js");
+  const { Position } = await import("/web/position.js");
   return positions.map(([fen, variant]) => {
     const position = new Position(fen, variant);
     const own = [...position.at].filter(([, sign]) => (sign < "a") === position.white);
@@ -46,19 +45,8 @@ HINTS = """async (positions) => {
 
 @pytest.fixture
 async def script(browser):
-    """A function that runs JavaScript beside the page's files, with no server behind them."""
-    page = await browser.new_page()
-
-    async def fulfill(route) -> None:
-        name = route.request.url.rpartition("/")[2]
-        if name.endswith(".js"):
-            await route.fulfill(path=WEB / name, content_type="text/javascript")
-        else:
-            await route.fulfill(body="<!doctype html>", content_type="text/html")
-
-    await page.route("**/*", fulfill)
-    await page.goto("http://page.test/")
-    return page.evaluate
+    """A function that runs JavaScript beside the page's files."""
+    return (await stage(browser)).evaluate
 
 
 def _start(variant: str, rng: random.Random) -> chess.Board:
