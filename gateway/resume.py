@@ -18,7 +18,8 @@ from gateway.identity import derive
 _GOOD_S = 3600
 _AT_MOST_S = 86_400
 _MAC = 16
-_LONGEST = 512
+_LONGEST = 1024
+"""A user's id has up to 128 characters, of up to 4 bytes each."""
 
 _decode = msgspec.msgpack.Decoder(tuple[str, str, int, int]).decode
 

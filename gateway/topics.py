@@ -33,7 +33,7 @@ class Outlet(Protocol):
 class Subscriber:
     """One socket's place at one game. Events up to `seq` have been sent to it."""
 
-    __slots__ = ("backlog", "left", "outlet", "player", "seq", "user")
+    __slots__ = ("backlog", "left", "outlet", "player", "presence", "seq", "user")
 
     def __init__(self, outlet: Outlet, user: str | None) -> None:
         self.outlet = outlet
@@ -42,7 +42,9 @@ class Subscriber:
         self.player = False
         self.left = False
         self.backlog: list[bytes] | None = []
-        """What came while its beginning was being prepared; None once that is sent."""
+        """Events that came while its beginning was being prepared; None once that is sent."""
+        self.presence = b""
+        """The newest presence of that time."""
 
     def take(self, seq: int, frame: bytes) -> None:
         """Send an event, unless it's known already."""
@@ -53,13 +55,21 @@ class Subscriber:
             else:
                 self.backlog.append(frame)
 
+    def tell(self, frame: bytes) -> None:
+        """Send a presence frame."""
+        if self.backlog is None:
+            self.outlet.write(frame)
+        else:
+            self.presence = frame
+
     def opened(self, seq: int) -> None:
         """The beginning tells all up to `seq`; later events wait until it's sent (`started`)."""
         self.seq = seq
 
     def started(self) -> bytes:
         """The beginning is being sent now; return the frames that came meanwhile."""
-        frames, self.backlog = b"".join(self.backlog or ()), None
+        frames = b"".join(self.backlog or ()) + self.presence
+        self.backlog, self.presence = None, b""
         return frames
 
 
@@ -91,12 +101,8 @@ class Topic:
         """Send a presence frame to all."""
         frame = text_frame(data)
         for subscriber in self.players:
-            self._tell(subscriber, frame)
+            subscriber.tell(frame)
         self._spread(0, frame)
-
-    def _tell(self, subscriber: Subscriber, frame: bytes) -> None:
-        if subscriber.backlog is None:
-            subscriber.outlet.write(frame)
 
     def _spread(self, seq: int, frame: bytes) -> None:
         if self._crowd or len(self.watchers) > self._topics.fanout:
@@ -113,7 +119,7 @@ class Topic:
                 subscriber.take(seq, frame)
         else:
             for subscriber in to:
-                self._tell(subscriber, frame)
+                subscriber.tell(frame)
         self._topics.counts.frames_out += len(to)
 
     def _step(self) -> None:

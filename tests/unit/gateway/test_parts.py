@@ -160,6 +160,14 @@ def test_a_resume_token_is_good_for_its_game_and_time(monkeypatch):
     assert tokens.read(tokens.issue("ann", "game", until), "game") is None
 
 
+def test_a_resume_token_is_good_whatever_its_user_is_called():
+    """The longest id that a token may bring gives no resume token that's refused."""
+    tokens, user = ResumeTokens(b"secret"), "\U0001f9d9" * 128
+    found = tokens.read(tokens.issue(user, "g" * 64), "g" * 64)
+    assert found is not None
+    assert found[0] == user
+
+
 async def test_the_heartbeat_visits_everybody_once_a_round():
     """In one interval each member is visited once, those that left not at all."""
 

@@ -91,6 +91,26 @@ async def test_events_that_come_while_a_beginning_is_prepared_wait_behind_it():
             assert [(await said(socket)).get("seq") for _ in range(3)] == [2, 3, 4]
 
 
+async def test_the_presence_of_a_socket_whose_names_are_loaded_comes_behind_its_beginning():
+    """Whoever comes to a quiet game hears who's there, however long its snapshot took."""
+    async with running() as gateway:
+        game = await gateway.game(await gateway.player("Ann"))
+        names, load = asyncio.Event(), gateway.names.load
+
+        async def slow(players):
+            await names.wait()
+            return await load(players)
+
+        gateway.names.load = slow
+        gateway.app._book._known._entries.clear()
+        async with gateway.ws(f"/ws/games/{game}") as socket:
+            await until(lambda: gateway.router.attended.get(game) == ([], 1))
+            await asyncio.sleep(0)  # the router tells of it in the next turn
+            names.set()
+            kinds = [json.loads(await asyncio.wait_for(socket.recv(), 5))["type"] for _ in "12"]
+            assert kinds == ["snapshot", "presence"]
+
+
 async def test_a_resume_token_stands_for_its_player():
     """In the query or a frame it lets its player move, in its own game only, and isn't echoed."""
     async with running() as gateway:
