@@ -199,8 +199,7 @@ def _played() -> Schema:
             "games": {"type": "array", "items": game},
             "next": {
                 "type": ["string", "null"],
-                "format": "date-time",
-                "description": "`before` of the next page.",
+                "description": "`before` of the next page, as it is; null: this was the last.",
             },
         },
     }

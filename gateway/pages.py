@@ -40,8 +40,8 @@ _PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 class Archive(Protocol):
     """Who played what. May raise `persistence.log.Unavailable`."""
 
-    async def played(self, user: str, before: int, limit: int) -> Any:
-        """Return the user's games that ended before `before` (ms since the epoch), newest first."""
+    async def played(self, user: str, before: tuple[int, str], limit: int) -> Any:
+        """Return the user's ended games before a place in the order of (end, id), last first."""
         ...
 
 
@@ -158,19 +158,20 @@ class Pages:
     async def _played(self, request: Request) -> Answer:
         await self._callers.reader(request.scope)
         user = request.path_params["id"]
-        before = _moment(request.query_params.get("before"))
+        before = _place(request.query_params.get("before"))
         limit = _limit(request.query_params.get("limit"))
         if unknown := set(request.query_params) - {"before", "limit"}:
             raise Problem("invalid_request", f"Unknown query parameters: {sorted(unknown)}.")
         played: list[Played] = []
         if valid_id(user) or user.isprintable():
             played = list(await self._archive.played(user, before, limit))
-        last = instant(played[-1].ended_at) if len(played) == limit else None
+        last = played[-1] if len(played) == limit else None
         games = [
             {"id": p.game, "kind": p.kind, "ended_at": instant(p.ended_at), "moves": p.moves}
             for p in played
         ]
-        return self._json({"games": games, "next": last})
+        following = f"{last.ended_at}.{last.game}" if last else None
+        return self._json({"games": games, "next": following})
 
     # --- operators ---------------------------------------------------------------------------
 
@@ -234,17 +235,22 @@ async def _on_gone(_: Request, __: Exception) -> Answer:
     return Answer(status_code=400)  # nobody will read it
 
 
-def _moment(text: str | None) -> int:
-    """Return a point in time in ms since the epoch, from RFC 3339 or ms; None: now."""
+def _place(text: str | None) -> tuple[int, str]:
+    """Return a place in a list of games: where a page ended, or a time (RFC 3339, or ms); or now.
+
+    Where a page ended is "MS.ID": several games may have ended in one millisecond.
+    """
     if text is None:
-        return int(time.time() * 1000) + 1
+        return int(time.time() * 1000) + 1, ""
+    ms, _, game = text.partition(".")
     try:
-        if text.isascii() and text.isdigit() and len(text) < 16:
-            return int(text)
+        if ms.isascii() and ms.isdigit() and len(ms) < 16 and (not game or valid_id(game)):
+            return int(ms), game
         at = msgspec.convert(text.replace(" ", "+"), datetime, strict=False)
-        return millis(at if at.tzinfo else at.replace(tzinfo=UTC))
+        return millis(at if at.tzinfo else at.replace(tzinfo=UTC)), ""
     except (msgspec.ValidationError, OverflowError) as error:
-        raise Problem("invalid_request", "`before` is a time (RFC 3339, or ms).") from error
+        detail = "`before` is a time (RFC 3339, or ms), or `next` of the page before."
+        raise Problem("invalid_request", detail) from error
 
 
 def _limit(text: str | None) -> int:

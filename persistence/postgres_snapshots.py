@@ -125,17 +125,14 @@ class PostgresSnapshots:
             yield rows
             last = rows[-1][0]
 
-    async def played(self, user: str, before: int, limit: int) -> Sequence[Played]:
-        """See `SnapshotStore.played`.
-
-        Returns more than `limit` if the last ones ended at the same moment, so that the next page,
-        before that moment, misses none.
-        """
+    async def played(self, user: str, before: tuple[int, str], limit: int) -> Sequence[Played]:
+        """See `SnapshotStore.played`."""
         rows = await self._database.query(
-            "SELECT game, kind, ended_at, moves FROM played WHERE player = %s AND ended_at < %s"
-            " ORDER BY ended_at DESC FETCH FIRST %s ROWS WITH TIES",
+            "SELECT game, kind, ended_at, moves FROM played"
+            " WHERE player = %s AND (ended_at, game) < (%s, %s)"
+            " ORDER BY ended_at DESC, game DESC LIMIT %s",
             user,
-            before,
+            *before,
             limit,
         )
         return [Played(*row) for row in rows]

@@ -84,8 +84,12 @@ class SnapshotStore(Protocol):
         """Yield (game, deadline) of every stored game of the partition that has one, in batches."""
         ...
 
-    async def played(self, user: str, before: int, limit: int) -> Sequence[Played]:
-        """Return the user's games that ended before `before` (ms since the epoch), newest first."""
+    async def played(self, user: str, before: tuple[int, str], limit: int) -> Sequence[Played]:
+        """Return the user's ended games in the order of (end, id), last first, before a place.
+
+        `before` is such a place: ms since the epoch, and an id; with "" it's before all games that
+        ended at that moment.
+        """
         ...
 
     async def close(self) -> None:

@@ -40,7 +40,8 @@ class MemoryArchive:
     async def played(self, user, before, limit):
         if self.away:
             raise Unavailable
-        return [p for p in self.ended if p.ended_at < before][:limit]
+        ended = sorted(self.ended, key=lambda p: (p.ended_at, p.game), reverse=True)
+        return [p for p in ended if (p.ended_at, p.game) < before][:limit]
 
 
 class Gateway:

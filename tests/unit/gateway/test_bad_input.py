@@ -93,6 +93,7 @@ CASES = [
     ("POST", "/tokens", b'{"name":"' + b"x" * 5000 + b'"}', {}, 413, "too_large"),
     ("GET", "/tokens", b"", {}, 405, "method_not_allowed"),
     ("GET", "/users/ann/games?before=soon", b"", {}, 400, "invalid_request"),
+    ("GET", "/users/ann/games?before=7.a%20b", b"", {}, 400, "invalid_request"),
     ("GET", "/users/ann/games?limit=0", b"", {}, 400, "invalid_request"),
     ("GET", "/users/ann/games?limit=201", b"", {}, 400, "invalid_request"),
     ("GET", "/users/ann/games?page=1", b"", {}, 400, "invalid_request"),

@@ -126,6 +126,18 @@ async def test_ended_games_are_listed_page_by_page():
         assert more.json()["next"] is None
 
 
+async def test_pages_meet_amid_games_that_ended_together():
+    """However many games ended in one millisecond, a page's `next` goes on with the next one."""
+    async with running() as gateway:
+        gateway.archive.ended = [Played(f"g{n}", "chess", 1000 + n // 4, 40) for n in range(9)]
+        seen, query = [], {"limit": 2}
+        while query.get("before", "") is not None:
+            page = (await gateway.http.get("/users/ann/games", params=query)).json()
+            seen += [g["id"] for g in page["games"]]
+            query["before"] = page["next"]
+        assert seen == [f"g{n}" for n in reversed(range(9))]
+
+
 async def test_operators_see_health_readiness_shards_and_metrics():
     """Readiness follows the router; metrics count what was answered."""
     async with running() as gateway:
