@@ -109,7 +109,10 @@ def _server(catalog: Catalog, schemas: Schemas) -> dict[str, Any]:
         "properties": {
             "type": {"const": "presence"},
             "game": {"type": "string"},
-            "watchers": {"type": "integer"},
+            "watchers": {
+                "type": "integer",
+                "description": "How many sockets follow the game, the players' among them.",
+            },
         },
         "required": ["type", "game", "watchers"],
         "additionalProperties": {"type": "boolean"},

@@ -25,6 +25,7 @@ from gateway.http import Gone, read_body
 from gateway.identity import expiry
 from gateway.ids import valid_id
 from gateway.metrics import Counts, exposition
+from gateway.policy import guarded, policy
 from gateway.problems import BAD_JSON, Problem, Problems
 from persistence.log import LogError
 from persistence.snapshots import Played
@@ -70,6 +71,8 @@ class Pages:
         self._problems = problems
         self._counts = counts
         self._rest = rest
+        self._index_headers = guarded(policy(""))
+        self._docs_headers = guarded(policy((_HERE / "docs.html").read_text("utf-8")))
         self.stopping = False
 
     def app(self) -> Starlette:
@@ -203,7 +206,7 @@ class Pages:
         return answer
 
     async def _docs(self, _: Request) -> Answer:
-        return FileResponse(_HERE / "docs.html")
+        return FileResponse(_HERE / "docs.html", headers=self._docs_headers)
 
     async def _problem(self, request: Request) -> Answer:
         code = request.path_params["code"]
@@ -215,7 +218,7 @@ class Pages:
         page = _WEB / "index.html"
         if not page.exists():
             raise Problem("not_found", "The page isn't installed; /docs tells about the API.")
-        return FileResponse(page, headers={"x-content-type-options": "nosniff"})
+        return FileResponse(page, headers=self._index_headers)
 
 
 class PageSettings(Struct, frozen=True):
