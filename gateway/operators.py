@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.http import read_body
-from gateway.problems import Problem
+from gateway.problems import Problem, unauthenticated
 from runtime.operations import Progress, Refusal
 
 _LONGEST = 16 * 1024
@@ -46,7 +46,7 @@ class Operators:
         """Begin the operation in the body; answer 202 with its progress."""
         said = request.headers.get("authorization", "").encode()
         if not hmac.compare_digest(said, b"Bearer " + self._token.encode()):
-            raise Problem("unauthenticated", "This takes the operators' token.")
+            raise unauthenticated("This takes the operators' token.")
         verb = await read_body(request.scope, request.receive, _LONGEST)
         try:
             progress = await self._cluster.operate(verb)

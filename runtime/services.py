@@ -252,7 +252,7 @@ class CoordinatorService:
         """
         try:
             return self._operations.begin(decode(verb))
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             raise Refusal(f"This isn't an operation: {error}") from error
 
     async def resize(self, shards: int) -> None:

@@ -9,6 +9,7 @@ from actors.behaviour import Context, Rejected, Repeated
 from runtime.asks import Away, Done, Missed, Packed, Refused
 from runtime.behaviours import Kind
 from runtime.cell import stamp
+from runtime.operations import Progress, Refusal, decode
 
 NOW = 1_790_000_000_000
 
@@ -33,6 +34,7 @@ class MemoryRouter:
         self.away = False
         self.held: list | None = None
         self.asked = []
+        self.operated = []
         self.ready = True
 
     def _soon(self, call, *args) -> None:
@@ -161,6 +163,15 @@ class MemoryRouter:
         if (listener := self.listeners.get(game)) is not None:
             frame = {"type": "presence", "game": game, "watchers": watchers}
             self._soon(listener.on_presence, msgspec.json.encode(frame))
+
+    async def operate(self, verb):
+        self.operated.append(verb)
+        if self.away:
+            raise ConnectionError
+        try:
+            return Progress(str(type(decode(verb)).__struct_config__.tag), left=3, of=8)
+        except msgspec.DecodeError as error:
+            raise Refusal(f"This isn't an operation: {error}") from error
 
     async def status(self):
         return {"partitions": 1, "shards": []}
