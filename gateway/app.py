@@ -10,6 +10,7 @@ from msgspec import Struct
 from starlette.middleware.cors import CORSMiddleware
 
 from actors.behaviour import Behaviour
+from gateway.admission import Admission
 from gateway.asyncapi import asyncapi
 from gateway.callers import Callers
 from gateway.catalog import Catalog
@@ -19,11 +20,12 @@ from gateway.heartbeat import Heartbeat
 from gateway.http import Receive, Scope, Send
 from gateway.http_games import Games
 from gateway.identity import Identity
+from gateway.lane import Lane
 from gateway.metrics import Counts
 from gateway.names import NameBook, Names
 from gateway.openapi import openapi
-from gateway.operators import Operators
 from gateway.openings import Openings
+from gateway.operators import Operators
 from gateway.pages import Archive, Pages, PageSettings
 from gateway.problems import Problems
 from gateway.resume import ResumeTokens
@@ -69,7 +71,11 @@ class App:
         self.counts = Counts()
         catalog = Catalog(parts.behaviours, settings.default_kind)
         self._book = NameBook(parts.names)
-        callers = Callers(Identity(settings, parts.secret), self._book, settings)
+        identity = Identity(settings, parts.secret)
+        callers = Callers(identity, self._book, settings)
+        self.admission = Admission(
+            identity, settings, self.counts, Lane(loop, settings.handshake_rate)
+        )
         views = Views(catalog, self._book)
         self._games = Games(router, catalog, views, callers, settings, self.counts)
         self._hall = Hall(
@@ -83,7 +89,14 @@ class App:
             set(),
         )
         self._heartbeat = Heartbeat(loop, settings.heartbeat)
-        around = Surroundings(settings, self._heartbeat, self.counts, LateWriter(loop))
+        around = Surroundings(
+            settings,
+            self._heartbeat,
+            self.counts,
+            LateWriter(loop),
+            Lane(loop, settings.spare_rate),
+            self.admission,
+        )
         self._doorway = Doorway(self._hall, callers, around)
         operate = Operators(router, parts.secret).operate
         documents = PageSettings(

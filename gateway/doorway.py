@@ -1,7 +1,7 @@
 """Where WebSockets come in: who is it, what do they want; then the socket leaves ASGI.
 
-A handshake is always accepted and a refusal said by a close code, because pages in a browser
-never see the status of a refused handshake.
+A handshake that gets here is always accepted and a refusal said by a close code, because pages in
+a browser never see the status of a refused handshake.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from urllib.parse import parse_qsl
 
 from msgspec import Struct
 
-from gateway.callers import Callers
+from gateway.admission import caller
+from gateway.callers import Callers, address
 from gateway.http import MOST_SEQ, Receive, Scope, Send
 from gateway.identity import User
 from gateway.ids import valid_id
@@ -21,6 +22,7 @@ from gateway.socket import (
     EXTENSION,
     NO_SUCH_GAME,
     POLICY,
+    TOO_MANY,
     UNAUTHENTICATED,
     GameSocket,
     Surroundings,
@@ -62,8 +64,11 @@ class Doorway:
             "subprotocol": _PROTOCOL if bearer else None,
         }
         try:
-            wish = _wish(scope)
             user = await self._user(scope)
+            name, expires = (user.id, user.expires) if user else (None, 0.0)
+            if self._around.admission.enter(name, address(scope)):
+                raise _Refused(TOO_MANY, "too many handshakes")
+            wish = _wish(scope)
         except _Refused as no:
             await send(accept)
             self._around.counts.closes[no.reason] += 1
@@ -71,9 +76,8 @@ class Doorway:
             return
         await send(accept)
         socket: GameSocket = scope["extensions"][EXTENSION]
-        name, expires = (user.id, user.expires) if user else (None, 0.0)
         session = Session(self._hall, socket, name, expires, wish.game)
-        socket.attach(session, self._around)
+        socket.attach(session, self._around, caller(name, address(scope)))
         if wish.game is None:
             return
         if wish.resume and not session.resume(wish.game, wish.resume):
@@ -88,6 +92,7 @@ class Doorway:
                 return await self._callers.by_token(protocols[1])
             return await self._callers.by_header(scope["headers"])
         except Problem as problem:
+            self._around.admission.enter(None, address(scope))
             raise _Refused(UNAUTHENTICATED, problem.code) from problem
 
 

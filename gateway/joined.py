@@ -6,9 +6,7 @@ A response's head waits for what follows it, so that the client, too, wakes up o
 from __future__ import annotations
 
 import asyncio
-from typing import Any, cast
-
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from typing import Any
 
 _HEAD = b"HTTP/1.1 "
 _CONTINUE = b"HTTP/1.1 100"
@@ -53,17 +51,3 @@ class JoinedTransport:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.real, name)
-
-
-class HttpProtocol(HttpToolsProtocol):
-    """uvicorn's protocol, writing through a `JoinedTransport`."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin a connection."""
-        joined = cast("asyncio.Transport", JoinedTransport(transport, self.loop))
-        super().connection_made(joined)
-
-    def handle_websocket_upgrade(self) -> None:
-        """Leave the connection to the WebSocket, which writes whole frames by itself."""
-        self.transport = cast("JoinedTransport", self.transport).real
-        super().handle_websocket_upgrade()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from math import ceil
 
+_FORGIVEN = 10
+
 
 class Bucket:
     """One token bucket, as the moment when it will be full again (GCRA, ITU-T I.371).
@@ -20,12 +22,22 @@ class Bucket:
         self._tolerance = (burst - 1) / rate
         self.full_at = 0.0
 
+    def take(self, now: float) -> bool:
+        """Take a token; False if there's none."""
+        full_at = self.full_at
+        if full_at <= now:
+            full_at = now
+        elif full_at - now > self._tolerance:
+            return False
+        self.full_at = full_at + self._interval
+        return True
+
     def wait(self, now: float) -> float:
         """Return after how many seconds there's a token; 0 if there's one now."""
         return max(0.0, self.full_at - now - self._tolerance)
 
-    def charge(self, now: float, tokens: int = 1) -> None:
-        """Take tokens, also those that aren't there yet."""
+    def charge(self, now: float, tokens: float = 1) -> None:
+        """Take tokens, also those that aren't there yet; less than 0 gives some back."""
         self.full_at = max(self.full_at, now) + tokens * self._interval
 
 
@@ -67,3 +79,43 @@ class Limit:
             (b"ratelimit-policy", f'"{self.name}";q={self.burst};w={window}'.encode()),
             (b"ratelimit", f'"{self.name}";r=0;t={seconds}'.encode()),
         ]
+
+
+class Penalties:
+    """Who must stay away just now. Each offence costs twice what the one before did.
+
+    An offence is forgotten when one has stayed away and then been good for `_FORGIVEN` times as
+    long. The least recent are forgotten as well.
+    """
+
+    def __init__(self, first: float, longest: float, most: int) -> None:
+        """Keep away for `first` to `longest` seconds; remember `most` of them."""
+        self._first = first
+        self._longest = longest
+        self._most = most
+        self._known: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        """Who -> (until when it's kept away, how long that was; 0: not for an offence)."""
+
+    def punish(self, who: str, now: float) -> float:
+        """Note an offence; return for how many seconds it keeps `who` away."""
+        until, last = self._known.get(who, (0.0, 0.0))
+        if now < until and last:
+            return until - now  # another socket's, in the same go
+        last = min(2 * last, self._longest) if now < until + _FORGIVEN * last else 0.0
+        self._keep(who, now + (last or self._first), last or self._first)
+        return last or self._first
+
+    def bar(self, who: str, until: float) -> None:
+        """Keep `who` away until then, without holding anything against them."""
+        known, last = self._known.get(who, (0.0, 0.0))
+        self._keep(who, max(known, until), last)
+
+    def left(self, who: str, now: float) -> float:
+        """Return for how many seconds `who` must still stay away; 0 if they may come."""
+        return max(0.0, self._known.get(who, (0.0, 0.0))[0] - now)
+
+    def _keep(self, who: str, until: float, length: float) -> None:
+        self._known[who] = (until, length)
+        self._known.move_to_end(who)
+        if len(self._known) > self._most:
+            self._known.popitem(last=False)

@@ -59,6 +59,8 @@ class Counts:
         self.frames_out = 0
         self.events = 0
         self.throttled = 0
+        self.turned_away = 0
+        self.held = 0
         self.sockets = 0
         self.topics = 0
         self.subscriptions = 0
@@ -77,6 +79,7 @@ class _Collector:
             ("topics", "Games that somebody here follows", counts.topics),
             ("subscriptions", "Who follows a game, summed over the games", counts.subscriptions),
             ("long_polls", "Long polls that wait", counts.polls),
+            ("held", "Refused handshakes that wait for their answer", counts.held),
         ):
             gauge = GaugeMetricFamily(f"gameshard_gateway_{name}", text, labels=["gateway"])
             gauge.add_metric([here], value)
@@ -90,6 +93,7 @@ class _Collector:
                 "Times that a socket was read later because of its rate",
                 counts.throttled,
             ),
+            ("turned_away", "Handshakes refused at the door", counts.turned_away),
         ):
             counter = CounterMetricFamily(f"gameshard_gateway_{name}", text, labels=["gateway"])
             counter.add_metric([here], value)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from functools import partial
+from typing import Any, cast
 
 import uvicorn
 from uvicorn.config import Config
 
 from gateway.app import App, with_cors
-from gateway.joined import HttpProtocol
+from gateway.connection import Connection
 from gateway.socket import GameSocket
+
+_RECEIVED = 32 * 1024
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -24,6 +28,8 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        # What comes in inherits it: so much is held of a client that sends and isn't read.
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVED)
         made.bind((host, port))
     except OSError:
         made.close()
@@ -75,7 +81,7 @@ def _config(app: App) -> Config:
         headers.append(("set-cookie", cookie))
     return Config(
         with_cors(app),  # pyright: ignore[reportArgumentType]  (ASGI, in our narrower words)
-        http=HttpProtocol,
+        http=cast("Any", partial(Connection, app.admission)),
         ws=GameSocket,
         ws_ping_interval=None,  # `gateway.heartbeat` pings
         ws_per_message_deflate=False,

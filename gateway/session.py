@@ -14,6 +14,17 @@ import msgspec
 from msgspec import Struct
 
 from actors.behaviour import instant
+from gateway.allowance import (
+    ACCEPTED,
+    COMMAND,
+    IDLE_TALK,
+    MISTAKEN,
+    REFUSED,
+    REPEATED,
+    SUBSCRIBED,
+    SUBSCRIBED_AGAIN,
+    UNANSWERED,
+)
 from gateway.catalog import BUILT_IN, Catalog
 from gateway.frames import (
     Accepted,
@@ -31,18 +42,18 @@ from gateway.frames import (
 )
 from gateway.http import MOST_SEQ
 from gateway.ids import valid_id
-from gateway.limits import Bucket
 from gateway.metrics import Counts
 from gateway.openings import Openings
 from gateway.resume import ResumeTokens
 from gateway.settings import GatewaySettings
-from gateway.socket import NO_SUCH_GAME, TOO_MANY, TRY_LATER, UNAUTHENTICATED, GameSocket
+from gateway.socket import NO_SUCH_GAME, TRY_LATER, UNAUTHENTICATED, GameSocket
 from gateway.topics import Opening, Subscriber, Topics
 from runtime.asks import Answer, Ask, Away, Done, Refused
 from runtime.router import Router
 
-_MISTAKES_S = 1.0
-_MISTAKES = 20
+_MISTAKES = ("invalid_request", "unknown_command", "no_such_game")
+_OURS = ("overloaded", "game_failed")
+"""Refusals that aren't the client's fault."""
 _LONGEST_KEY = 128
 _AWAY = "The game's owner doesn't answer just now. The same frame may be sent again."
 
@@ -77,7 +88,6 @@ class Session:
         self._following: dict[str, Subscriber] = {}
         self._pending = 0
         self._most = hall.settings.pending_commands
-        self._mistakes = Bucket(_MISTAKES_S, _MISTAKES)
         hall.sessions.add(self)
 
     @property
@@ -135,15 +145,12 @@ class Session:
                 self._mistake(frame.id, game, "invalid_request", detail)
 
     def _pong(self, frame: Plain) -> None:
+        self.socket.charge(IDLE_TALK)
         self.socket.write(out(Pong(instant(int(time.time() * 1000)), frame.id)))
 
     def _mistake(self, key: str | None, game: str | None, code: str, detail: str) -> None:
-        """Refuse a frame that no sound client sends; who goes on sending such is closed."""
-        now = self.socket.loop.time()
-        if self._mistakes.wait(now):
-            self.socket.close(TOO_MANY, "too many bad frames")
-            return
-        self._mistakes.charge(now)
+        """Refuse a frame that no sound client sends."""
+        self.socket.charge(MISTAKEN)
         self._reject(key, game, code, detail)
 
     def _reject(self, key: str | None, game: str | None, code: str, detail: str) -> None:
@@ -188,7 +195,9 @@ class Session:
 
     def _command(self, frame: Envelope, game: str, payload: bytes) -> None:
         user, key = self.user(game), frame.id
+        self.socket.charge(COMMAND)
         if user is None:
+            self.socket.charge(REFUSED)
             self._reject(key, game, "unauthenticated", "Watching needs no token; playing does.")
             return
         if key is not None and not 0 < len(key) <= _LONGEST_KEY:
@@ -206,13 +215,16 @@ class Session:
         self._pending -= 1
         self._hall.counts.commands.note(self.socket.loop.time() - since)
         if isinstance(answer, Done):
+            self.socket.charge(REPEATED if answer.repeated else ACCEPTED)
             self._done(game, key, answer)
         elif isinstance(answer, Refused):
-            if answer.code in ("invalid_request", "unknown_command", "no_such_game"):
+            if answer.code in _MISTAKES:
                 self._mistake(key, game, answer.code, answer.detail)
             else:
+                self.socket.charge(UNANSWERED if answer.code in _OURS else REFUSED)
                 self._reject(key, game, answer.code, answer.detail)
         else:
+            self.socket.charge(UNANSWERED)
             self._reject(key, game, "unavailable", _AWAY)
 
     def _done(self, game: str, key: str | None, answer: Done) -> None:
@@ -243,6 +255,7 @@ class Session:
             detail = f"One socket may follow {most} games."
             self._mistake(frame.id, game, "too_many_subscriptions", detail)
         else:
+            self.socket.charge(SUBSCRIBED_AGAIN if game in self._following else SUBSCRIBED)
             self.follow(game, frame.after, frame.id)
 
     def follow(self, game: str, after: int | None, key: str | None = None) -> None:
@@ -274,6 +287,8 @@ class Session:
             self._reject(key, game, "unavailable", _AWAY)
 
     def _unsubscribe(self, game: str, frame: Plain) -> None:
+        if game not in self._following:
+            self.socket.charge(SUBSCRIBED_AGAIN)
         self._leave(game)
         self.socket.write(out(Unsubscribed(game, frame.id)))
 

@@ -50,9 +50,24 @@ class GatewaySettings(Struct, frozen=True, kw_only=True):
     """So many users' and addresses' limits are remembered, each."""
 
     frame_bytes: int = 16 * 1024
-    frame_rate: float = 100.0
-    """Frames a second that are read of one socket; a faster one is read later."""
-    frame_burst: int = 200
+    frame_rate: float = 20.0
+    """Tokens a second of one socket. Reading a frame takes one; an accepted command gives most of
+    it back, so that a program may play a hundred moves a second; a refused one takes four more."""
+    frame_burst: int = 30
+    """So many may come at once. A socket without tokens is read later, from the spare ones."""
+    spare_rate: float = 2_000.0
+    """Tokens a second that all sockets of a gateway may use together beyond their own."""
+    handshake_rate: float = 500.0
+    """WebSocket handshakes a second that are done at once; more wait for their turn."""
+    connect_rate: float = 2.0
+    """WebSocket handshakes a second of one user."""
+    connect_burst: int = 200
+    address_connect_rate: float = 200.0
+    """WebSocket handshakes a second of one address, of those without a token."""
+    address_connect_burst: int = 4_000
+    penalty: float = 10.0
+    """Who floods is closed and may not connect again for so long; each time it's doubled."""
+    longest_penalty: float = 600.0
     pending_commands: int = 64
     """A socket with so many unanswered commands isn't read until one is answered."""
     subscriptions: int = 256

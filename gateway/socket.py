@@ -7,7 +7,7 @@ calls `attach`, and from there on a message costs a fifth of what it costs throu
 from __future__ import annotations
 
 import logging
-from asyncio import AbstractEventLoop, BaseTransport, TimerHandle, Transport
+from asyncio import BaseTransport, TimerHandle, Transport
 from typing import Any, Protocol, cast
 
 from msgspec import Struct
@@ -16,9 +16,12 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import Frame, Opcode
 from websockets.protocol import OPEN
 
+from gateway.admission import Admission
+from gateway.allowance import IDLE_TALK, Allowance, Price
 from gateway.frames import Inbox
 from gateway.heartbeat import Heartbeat
-from gateway.limits import Bucket
+from gateway.held import LateWriter
+from gateway.lane import Lane
 from gateway.metrics import Counts
 from gateway.settings import GatewaySettings
 
@@ -30,7 +33,11 @@ UNSUPPORTED, BAD_TEXT, POLICY, TOO_LARGE, TRY_LATER, RESTART = 1003, 1007, 1008,
 UNAUTHENTICATED, NO_SUCH_GAME, IDLE, TOO_MANY = 4401, 4404, 4408, 4429
 
 _CLOSE_S = 2.0
+_TURNED_OUT_S = 1.0
 _LATE_BYTES = 1 << 16
+_LATE_FRAMES = 64
+_ANY = 1 << 30
+_FRAMES = 4
 _SAMPLES = 4
 
 
@@ -62,29 +69,8 @@ class Surroundings(Struct, frozen=True):
     heartbeat: Heartbeat
     counts: Counts
     late: LateWriter
-
-
-class LateWriter:
-    """Sends, at the end of this turn of the loop, what sockets held back and nothing followed.
-
-    uvloop writes at once, and a system call costs as much as all of our Python for a move.
-    """
-
-    def __init__(self, loop: AbstractEventLoop) -> None:
-        """Send on `loop`."""
-        self._loop = loop
-        self._sockets: list[GameSocket] = []
-
-    def add(self, socket: GameSocket) -> None:
-        """Note a socket that holds something back."""
-        if not self._sockets:
-            self._loop.call_soon(self._flush)
-        self._sockets.append(socket)
-
-    def _flush(self) -> None:
-        sockets, self._sockets = self._sockets, []
-        for socket in sockets:
-            socket.flush()
+    lane: Lane
+    admission: Admission
 
 
 class GameSocket(WebSocketsSansIOProtocol):
@@ -119,24 +105,28 @@ class GameSocket(WebSocketsSansIOProtocol):
                 self.send_500_response()
                 self.transport.close()
 
-    def attach(self, talker: Talker, around: Surroundings) -> None:
-        """Leave ASGI: from now on `talker` hears what comes in. The handshake must be accepted."""
+    def attach(self, talker: Talker, around: Surroundings, caller: str) -> None:
+        """Leave ASGI: from now on `talker` hears what comes in. The handshake must be accepted.
+
+        A flood is held against `caller`.
+        """
         settings = around.settings
         self._talker = talker
+        self._caller = caller
         self._around = around
         self._open = not self.transport.is_closing()
         self._inbox = Inbox(self.conn, settings.frame_bytes)
-        self._bucket = Bucket(settings.frame_rate, settings.frame_burst)
+        self._allowance = Allowance(settings.frame_rate, settings.frame_burst)
         self._room = settings.write_buffer
         self._full = False
         self._halted = False
-        self._waking: TimerHandle | None = None
+        self._queued = False
         self._closing: TimerHandle | None = None
         self._pinged_at = 0.0
         self._ping = 0
         self._round_trips: list[int] = []
         self._parts: list[bytes] | None = None
-        self._late_bytes = 0
+        self._late_bytes = self._late_frames = 0
         self._held = b""
         # Not needed any more; of 10,000 sockets they'd be 60 MB.
         for name in ("scope", "request", "response", "queue", "frames", "writable"):
@@ -164,44 +154,62 @@ class GameSocket(WebSocketsSansIOProtocol):
         else:
             self._late(data)
 
-    def pump(self) -> None:
-        """Handle what has come in, as far as that may be done now."""
-        talker, inbox, bucket = self._talker, self._inbox, self._bucket
+    def pump(self, most: int = _ANY) -> None:
+        """Handle what has come in, as far as that may be done now, and `most` frames of it."""
+        talker, inbox = self._talker, self._inbox
         assert talker is not None
         now = self.loop.time()
-        while self._open:
+        while self._open and inbox:
             if self._full or talker.busy:
                 self._halt()
                 return
-            wait = bucket.wait(now)
-            if wait:
-                self._halt()
-                self._around.counts.throttled += 1
-                if self._waking is None:
-                    self._waking = self.loop.call_later(wait, self._wake)
+            if not most or not self._may_read(now):
+                self._queue()
                 return
+            most -= 1
             item = inbox.take()
             if item is None:
                 break
-            bucket.charge(now)
             if type(item) is bytes:
                 self._text(item)
             else:
                 self._events(cast("list[Any]", item))
-        if self._halted:
+        self._allowance.caught_up(now)
+        if self._halted and self._open:
             self._halted = False
             if not self.transport.is_closing():
                 self.transport.resume_reading()
+
+    def _may_read(self, now: float) -> bool:
+        """Take the token for reading a frame: our own, or a spare one."""
+        if self._allowance.take(now):
+            return True
+        self._allowance.over = True
+        return self._around.lane.spare(now)
+
+    def _queue(self) -> None:
+        """Read on when it's our turn; what comes until then waits in the network."""
+        self._halt()
+        if not self._queued:
+            self._queued = True
+            self._around.counts.throttled += 1
+            self._around.lane.join(self)
+
+    def visit(self) -> None:
+        """Read on: it's our turn."""
+        self._queued = False
+        if self._open:
+            self.pump(_FRAMES)
+
+    def charge(self, price: Price) -> None:
+        """Take what a frame turned out to cost; who floods is closed."""
+        if self._allowance.charge(price, self.loop.time()):
+            self.close(TOO_MANY, "too fast")
 
     def _halt(self) -> None:
         if not self._halted and not self.transport.is_closing():
             self._halted = True
             self.transport.pause_reading()
-
-    def _wake(self) -> None:
-        self._waking = None
-        if self._open:
-            self.pump()
 
     def _text(self, payload: bytes) -> None:
         assert self._talker is not None
@@ -216,6 +224,7 @@ class GameSocket(WebSocketsSansIOProtocol):
 
     def _events(self, events: list[Any]) -> None:
         """Handle what websockets made of a frame."""
+        self.charge(IDLE_TALK)
         for event in events:
             match cast("Frame", event).opcode:
                 case Opcode.TEXT | Opcode.CONT:
@@ -257,8 +266,12 @@ class GameSocket(WebSocketsSansIOProtocol):
         if self._late_bytes > _LATE_BYTES:
             self.transport.abort()
         while self.conn.parser_exc is None and inbox.take() is not None:
+            self._late_frames += 1  # each takes websockets as long as ten take us
             if self.conn.close_rcvd is not None:
                 self.transport.close()
+                return
+            if self._late_frames > _LATE_FRAMES:
+                self.transport.abort()
                 return
 
     # --- going out ---------------------------------------------------------------------------
@@ -324,14 +337,12 @@ class GameSocket(WebSocketsSansIOProtocol):
         """Ping; close if the ping before wasn't answered in a whole interval."""
         if not self._open:
             return
-        if self._pinged_at:
-            if self._halted:
-                self.close(TOO_MANY, "too fast")
-            else:
-                self.close(IDLE, "idle")
-            return
-        self._send_ping(now)
         assert self._talker is not None
+        if not self._pinged_at:
+            self._send_ping(now)
+        elif self._full or not self._halted:  # else the pong waits behind what isn't read yet
+            self.close(IDLE, "idle")
+            return
         self._talker.on_beat()
 
     def _send_ping(self, now: float) -> None:
@@ -355,7 +366,17 @@ class GameSocket(WebSocketsSansIOProtocol):
         if self.conn.state is OPEN:
             self.conn.send_close(code, reason)
             self._write(b"".join(self.conn.data_to_send()))
-        self._linger()
+        if code == TOO_MANY:
+            self._turn_out()
+        else:
+            self._linger()
+
+    def _turn_out(self) -> None:
+        """Read nothing more, and hang up when the client has had time to read why."""
+        self._open = False
+        self._around.admission.punish(self._caller)
+        self._halt()
+        self._closing = self.loop.call_later(_TURNED_OUT_S, self._hang_up)
 
     def _linger(self) -> None:
         """Hang up when the client has, or soon."""
@@ -399,9 +420,8 @@ class GameSocket(WebSocketsSansIOProtocol):
         self._open = False
         self.disconnected = True
         self.connections.discard(self)
-        for timer in (self._waking, self._closing):
-            if timer is not None:
-                timer.cancel()
+        if self._closing is not None:
+            self._closing.cancel()
         self._around.heartbeat.leave(self)
         self._around.counts.sockets -= 1
         talker.on_lost()

@@ -16,7 +16,7 @@ from persistence.appends import Appends, Counters
 from persistence.database import Database
 from persistence.log import Claim, Fenced, LogError, Record
 
-_READ = 1000
+_READ = 5000
 _TRIM = 5000
 _REMEMBERED_MS = 30 * 24 * 3600 * 1000
 SLOW_S = 1.0

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from runtime.batch import Note, Sink
 from runtime.cell import Cell
 from runtime.presence import Presence, presence_frame
-from runtime.wire import AttendIn, DoneOut, EventOut, EventsIn, LostOut, PresenceOut
+from runtime.wire import AttendIn, DoneOut, EventOut, EventsIn, LostOut, MovedOut, PresenceOut
 
 
 class _Poll(NamedTuple):
@@ -21,47 +21,52 @@ class _Poll(NamedTuple):
 class Audience:
     """Sends each durable event once to every link that watches its game."""
 
-    def __init__(self, partition: int, epoch: int) -> None:
-        """Speak for `partition` under `epoch`."""
+    def __init__(self, partition: int, epoch: int, cells: Mapping[str, Cell]) -> None:
+        """Speak for `partition` under `epoch`; `cells` are its live games."""
         self._partition = partition
         self._epoch = epoch
-        self._watching: dict[str, list[Sink]] = {}
+        self._cells = cells
+        self._groups: dict[tuple[Sink, ...], tuple[Sink, ...]] = {}
+        """Every group of links that watches some game, once: there are few gateways."""
         self._polls: dict[str, list[_Poll]] = {}
-        self._presence: dict[str, Presence] = {}
+        self._announced: set[str] = set()
 
-    def watch(self, game: str, link: Sink) -> None:
-        """Let `link` have every event of `game` from now on."""
-        links = self._watching.setdefault(game, [])
-        if link not in links:
-            links.append(link)
+    def watch(self, cell: Cell, link: Sink) -> None:
+        """Let `link` have every event of the game from now on."""
+        if link not in cell.links:
+            links = (*cell.links, link)
+            cell.links = self._groups.setdefault(links, links)
 
-    def unwatch(self, game: str, link: Sink) -> None:
-        """Stop sending `game` to `link`."""
-        links = self._watching.get(game)
-        if links and link in links:
-            links.remove(link)
+    def unwatch(self, cell: Cell, link: Sink) -> None:
+        """Stop sending the game to `link`."""
+        if link in cell.links:
+            links = tuple(other for other in cell.links if other is not link)
             if not links:
-                del self._watching[game]
+                self._announced.discard(cell.game)
+            cell.links = self._groups.setdefault(links, links)
 
-    def leave(self, link: Sink, now: int) -> list[str]:
+    def leave(self, link: Sink, now: int) -> list[Cell]:
         """Forget a link that broke; return the games whose presence changed by it."""
-        for game in [game for game, links in self._watching.items() if link in links]:
-            self.unwatch(game, link)
         for game, polls in list(self._polls.items()):
             for poll in [poll for poll in polls if poll.link is link]:
                 self._drop(game, poll)
-        return [
-            game for game, presence in self._presence.items() if presence.update(link, (), 0, now)
-        ]
+        changed: list[Cell] = []
+        for cell in self._cells.values():
+            if cell.links:
+                self.unwatch(cell, link)
+            if cell.presence is not None and self._attend(cell, link, (), 0, now):
+                changed.append(cell)
+        self._groups = {links: links for links in self._groups if link not in links}
+        return changed
 
-    def watched(self, game: str) -> bool:
+    def watched(self, cell: Cell) -> bool:
         """Return whether anybody listens."""
-        return game in self._watching or game in self._polls
+        return bool(cell.links) or cell.game in self._polls
 
     def publish(self, note: Note) -> None:
         """Send a durable event to its watchers, and the answer to whoever asked for it."""
         cell, seq, data, asker, reply = note
-        links = self._watching.get(cell.game)
+        links = cell.links
         if links:
             message = None
             for link in links:
@@ -105,37 +110,42 @@ class Audience:
 
     # --- presence ----------------------------------------------------------------------------
 
-    def presence(self, game: str) -> Presence | None:
-        """Return what is known of a game's connections."""
-        return self._presence.get(game)
-
-    def attend(self, link: Sink, ask: AttendIn, now: int) -> bool:
+    def attend(self, cell: Cell, link: Sink, ask: AttendIn, now: int) -> bool:
         """Take one gateway's connections to a game; return whether the game's presence changed."""
-        presence = self._presence.get(ask.game)
-        if presence is None:
-            presence = self._presence[ask.game] = Presence()
-        return presence.update(link, ask.users, ask.watchers, now)
+        return self._attend(cell, link, ask.users, ask.watchers, now)
+
+    def _attend(
+        self, cell: Cell, link: Sink, users: Sequence[str], watchers: int, now: int
+    ) -> bool:
+        presence = cell.presence or Presence()
+        seats = cell.kind.outline(cell.state).seats
+        changed = presence.update(link, users, watchers, now, [user for _, user in seats])
+        cell.presence = None if presence.empty() else presence
+        return changed
 
     def announce(self, cell: Cell) -> None:
         """Tell every watcher who is connected to the game now."""
-        presence = self._presence.get(cell.game)
-        if presence is not None and cell.state is not None:
-            data = presence_frame(cell.game, presence, cell.kind.outline(cell.state))
-            for link in self._watching.get(cell.game, ()):
+        if cell.links:
+            outline = cell.kind.outline(cell.state)
+            data = presence_frame(cell.game, cell.presence or Presence(), outline)
+            for link in cell.links:
                 link.push(PresenceOut(cell.game, data))
+            self._announced.add(cell.game)
 
-    def forget(self, game: str) -> None:
-        """Drop the presence of a game that leaves memory."""
-        self._presence.pop(game, None)
+    def announced(self, cell: Cell) -> bool:
+        """Return whether this owner ever told the game's watchers who is connected."""
+        return cell.game in self._announced
 
     def dismiss(self) -> None:
         """Tell every link that the partition is no longer ours."""
-        links = {id(link): link for some in self._watching.values() for link in some}
-        for link in links.values():
+        links = {link for cell in self._cells.values() for link in cell.links}
+        for link in links:
             link.push(LostOut(self._partition))
         for polls in self._polls.values():
             for poll in polls:
                 poll.timer.cancel()
-        self._watching.clear()
+                poll.link.push(MovedOut(poll.ask.reply, self._partition))
+        for cell in self._cells.values():
+            cell.links, cell.presence = (), None
         self._polls.clear()
-        self._presence.clear()
+        self._groups.clear()

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from persistence.log import Record
 
 if TYPE_CHECKING:
-    from actors.behaviour import Effect
     from runtime.cell import Cell
     from runtime.wire import Message
 
@@ -32,13 +31,19 @@ class Note(NamedTuple):
 
 
 class Batch:
-    """Records for one append; `outputs` run after it, in order, once everybody saw the events."""
+    """Records for one append, and what follows once they're durable, in this order.
+
+    Attributes:
+        records: What is appended.
+        notes: Each record's event, for those who watch its game and whoever asked for it.
+        outputs: Answers about a state that these records are part of.
+        effects: Send the commands to other games that follow from the events.
+    """
 
     __slots__ = ("effects", "notes", "outputs", "records")
 
     def __init__(self) -> None:
         self.records: list[Record] = []
         self.notes: list[Note] = []
-        self.outputs: list[Callable[[], None]] = []
-        self.effects: list[tuple[int, str, Effect]] = []
-        """Offset within the batch, key, command to another game."""
+        self.outputs: list[tuple[Sink, Any]] = []
+        self.effects: list[Callable[[], None]] = []

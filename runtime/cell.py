@@ -11,14 +11,21 @@ import msgspec
 from msgspec import Struct
 
 from actors.behaviour import instant
+from runtime import marks
 
 if TYPE_CHECKING:
-    from runtime.batch import Batch
+    from collections.abc import Sequence
+
+    from runtime.batch import Batch, Sink
     from runtime.behaviours import Kind
+    from runtime.presence import Presence
 
 
 class Cell:
     """A game in memory.
+
+    There are a hundred thousand of them: what isn't needed takes no room, and what many have in
+    common is one object (moments, groups of links).
 
     Attributes:
         game, kind: Which game, and what it is.
@@ -28,12 +35,14 @@ class Cell:
         saved: The seq that the snapshot store holds.
         saving: The seq of a snapshot on its way there, or 0.
         ended: Whether an event that ends the game has come since it was loaded.
-        tail: The JSON of events `saved + 1 .. seq`.
+        tail: The JSON of events `saved + 1 .. seq`, each with a line's end.
         marks: The memory of idempotency keys (`runtime.marks`).
         batch: The newest batch with an event of this game that is not durable yet.
-        timer: When the deadline heap looks at this game next, in ms since the epoch.
+        timer: When the agenda of deadlines looks at this game next, in ms since the epoch.
         at: Time of the newest event, in ms since the epoch.
-        touched: When somebody last asked for it, in seconds of the loop's clock.
+        touched: When somebody last asked for it, in seconds of the loop's clock, a second coarse.
+        links: The gateways' links that watch it.
+        presence: Who is connected; None if nobody is or was.
     """
 
     __slots__ = (
@@ -43,7 +52,9 @@ class Cell:
         "ended",
         "game",
         "kind",
+        "links",
         "marks",
+        "presence",
         "saved",
         "saving",
         "seq",
@@ -62,27 +73,45 @@ class Cell:
         self.saved = 0
         self.saving = 0
         self.ended = False
-        self.tail: list[bytes] = []
+        self.tail = b""
         self.marks = b""
         self.batch: Batch | None = None
         self.timer: int | None = None
         self.at = 0
         self.touched = 0.0
+        self.links: tuple[Sink, ...] = ()
+        self.presence: Presence | None = None
 
     @property
     def clean(self) -> bool:
         """Whether the store holds all there is."""
         return self.saved == self.seq and self.batch is None
 
+    def remember(self, values: Sequence[bytes]) -> None:
+        """Keep the JSON of the events that come after the tail."""
+        self.tail = b"".join((self.tail, *(value + b"\n" for value in values)))
+
+    def events(self, after: int, to: int) -> list[bytes]:
+        """Return the events `after + 1 .. to`; the tail must reach so far back."""
+        return self.tail.split(b"\n")[after - self.saved : to - self.saved]
+
+    def stored(self, seq: int) -> None:
+        """Note that the store holds all events up to `seq`, and forget them."""
+        self.tail = self.tail.split(b"\n", seq - self.saved)[-1]
+        self.saved = seq
+
     def pack(self) -> bytes:
         """Return the record that `restore` reads."""
         return _encode(
-            Rest(1, self.kind.name, self.seq, self.at, self.marks, self.kind.pack(self.state))
+            Rest(2, self.kind.name, self.seq, self.at, self.marks, self.kind.pack(self.state))
         )
 
 
 class Rest(Struct, array_like=True, frozen=True, gc=False):
-    """A packed game with the runtime's memory of it. Fields are frozen; new ones come last."""
+    """A packed game with the runtime's memory of it. Fields are frozen; new ones come last.
+
+    Version 1 has marks in their first format.
+    """
 
     version: int
     kind: str
@@ -107,7 +136,7 @@ def restore(game: str, kinds: dict[str, Kind], data: bytes) -> Cell:
     cell = Cell(game, kinds[rest.kind])
     cell.state = cell.kind.unpack(rest.state)
     cell.seq = cell.durable = cell.saved = rest.seq
-    cell.marks = rest.marks
+    cell.marks = rest.marks if rest.version > 1 else marks.from_first_version(rest.marks)
     cell.at = rest.at
     return cell
 

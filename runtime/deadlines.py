@@ -1,18 +1,29 @@
-"""When a game wants to be woken: one heap a partition, one timer of the loop.
+"""When a game wants to be woken: one agenda a partition, one timer of the loop.
 
-A game's deadline moves with every move, nearly always to later. So the heap keeps at most one
-entry a game that is early enough, and looks again when that comes up: a move costs a comparison.
+A game's deadline moves with every move, nearly always to later. So the agenda keeps one entry a
+game that is early enough, and looks again when that comes up: a move costs a comparison. And so
+games may share a moment: one that is far away is rounded down by up to a hundredth of the wait,
+which costs a second look and saves a hundred bytes a game.
 """
 
 from __future__ import annotations
 
 import asyncio
-import heapq
 from collections.abc import Callable
 
+from runtime.agenda import Agenda
 from runtime.cell import Cell
 
 _LONGEST_S = 3600.0
+_FINEST_MS = 16
+_AT_ONCE = 1000
+"""So many games are woken before the loop gets a turn."""
+
+
+def moment(at: int, now: int) -> int:
+    """Return when to look at what is due at `at`, in ms: early by a hundredth, or 16 ms late."""
+    grain = 1 << max((at - now).bit_length() - 8, 0)
+    return at - at % grain if at - now > 0 and grain > _FINEST_MS else at + -at % _FINEST_MS
 
 
 class Deadlines:
@@ -28,34 +39,35 @@ class Deadlines:
         self._loop = loop
         self._now = now
         self._wake = wake
-        self._heap: list[tuple[int, str]] = []
+        self._agenda = Agenda()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0
 
     def __len__(self) -> int:
-        return len(self._heap)
+        return len(self._agenda)
 
     def arm(self, cell: Cell, at: int | None) -> None:
         """See to it that `cell` is woken at `at`, in ms since the epoch."""
         if at is not None and (cell.timer is None or at < cell.timer):
-            cell.timer = at
-            self.set(cell.game, at)
+            cell.timer = self.set(cell.game, at)
 
-    def set(self, game: str, at: int) -> None:
-        """Wake a game that may not be in memory."""
-        heapq.heappush(self._heap, (at, game))
-        if self._timer is None or at < self._timer_at:
+    def set(self, game: str, at: int) -> int:
+        """Wake a game that may not be in memory; return when it will be looked at."""
+        looked = self._agenda.add(moment(at, self._now()), game)
+        if self._timer is None or looked < self._timer_at:
             self._schedule()
+        return looked
 
     def load(self, entries: list[tuple[str, int]]) -> None:
         """Add many at once."""
-        self._heap.extend((at, game) for game, at in entries)
-        heapq.heapify(self._heap)
+        now = self._now()
+        for game, at in entries:
+            self._agenda.add(moment(at, now), game)
         self._schedule()
 
     def close(self) -> None:
         """Wake nobody any more."""
-        self._heap.clear()
+        self._agenda.clear()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -64,17 +76,15 @@ class Deadlines:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._heap:
-            self._timer_at = self._heap[0][0]
+        first = self._agenda.first
+        if first is not None:
+            self._timer_at = first
             delay = (self._timer_at - self._now()) / 1000
             self._timer = self._loop.call_later(min(max(delay, 0.0), _LONGEST_S), self._ring)
 
     def _ring(self) -> None:
         self._timer = None
-        heap, now = self._heap, self._now()
-        due: list[str] = []
-        while heap and heap[0][0] <= now and len(due) < 1000:
-            due.append(heapq.heappop(heap)[1])
+        due = self._agenda.take(self._now(), _AT_ONCE)
         self._schedule()
         for game in due:
             self._wake(game)

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import logging
 from asyncio import AbstractEventLoop, Future
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Sequence
 from functools import partial
+from typing import Protocol
 
 from actors.behaviour import Effect
 from persistence.log import Claim, EventLog, Fenced, LogError, Record
@@ -18,6 +20,22 @@ from runtime.cell import Cell
 from runtime.settings import ShardSettings
 
 _log = logging.getLogger(__name__)
+
+
+class Keeper(Protocol):
+    """Who keeps the games of a journal, and speaks for them."""
+
+    def committed(self, batch: Batch) -> None:
+        """A batch is durable."""
+        ...
+
+    def dropped(self, batch: Batch) -> None:
+        """A batch will not be known to be durable here; it was, perhaps, if it was in flight."""
+        ...
+
+    def fenced(self) -> None:
+        """The log is closed to this owner, which is told once."""
+        ...
 
 
 class Journal:
@@ -29,10 +47,9 @@ class Journal:
         log: EventLog,
         settings: ShardSettings,
         loop: AbstractEventLoop,
-        committed: Callable[[Batch], None],
-        fenced: Callable[[], None],
+        keeper: Keeper,
     ) -> None:
-        """Append to `log` under `claim`; `fenced` is called once if somebody else holds it."""
+        """Append to `log` under `claim`, and tell `keeper` what became of it."""
         self.partition = claim.partition
         self.epoch = claim.epoch
         self.end = claim.head
@@ -40,15 +57,16 @@ class Journal:
         self._log = log
         self._settings = settings
         self._loop = loop
-        self._committed = committed
-        self._fenced = fenced
+        self._keeper = keeper
         self._open = Batch()
         self._flight: Batch | None = None
         self._flight_since = 0.0
         self._scheduled = False
         self._closed = False
         self._quiet: list[Future[None]] = []
-        self._dirty: dict[str, tuple[int, float]] = {}
+        self._dirty: dict[str, int] = {}
+        self._ends: deque[tuple[float, int]] = deque()
+        """Where the log ended when; so no game keeps a time of its own."""
         self._saving: dict[str, int] = {}
         self._unsent: dict[int, int] = {}
 
@@ -71,7 +89,7 @@ class Journal:
         """Put the cell's next events in the open batch. The first answers `asker` (link, reply)."""
         batch, game, seq = self._open, cell.game, cell.seq
         if game not in self._dirty:
-            self._dirty[game] = self.end, self._loop.time()
+            self._dirty[game] = self.end
         link, reply = asker
         for value in values:
             seq += 1
@@ -92,16 +110,22 @@ class Journal:
         batch = self._flight = self._open
         self._open = Batch()
         self._flight_since = self._loop.time()
-        appended = self._log.append(self.partition, self.epoch, batch.records)
+        try:
+            appended = self._log.append(self.partition, self.epoch, batch.records)
+        except Exception:  # noqa: BLE001  (these can't be stored, nor may what follows them)
+            _log.exception("partition %d: an append is impossible", self.partition)
+            self.close()
+            self._keeper.fenced()
+            return
         appended.add_done_callback(partial(self._appended, batch))
 
     def _appended(self, batch: Batch, appended: Future[int]) -> None:
-        self._flight = None
         if self._closed or appended.cancelled():
             return
+        self._flight = None
         error = appended.exception()
         if error is None:
-            self._committed(batch)
+            self._keeper.committed(batch)
             self._commit()
             if self._flight is None:
                 self._wake()
@@ -111,7 +135,7 @@ class Journal:
         elif isinstance(error, Fenced):
             _log.warning("partition %d: fenced at epoch %d", self.partition, self.epoch)
         self.close()
-        self._fenced()
+        self._keeper.fenced()
 
     def _wake(self) -> None:
         quiet, self._quiet = self._quiet, []
@@ -128,14 +152,19 @@ class Journal:
 
     def close(self) -> None:
         """Append no more; what is open is dropped, what is in flight may still land."""
+        if self._closed:
+            return
         self._closed = True
+        for batch in (self._flight, self._open):
+            if batch is not None:
+                self._keeper.dropped(batch)
         self._wake()
 
     # --- what a replay would need ------------------------------------------------------------
 
     def replayed(self, game: str, offset: int) -> None:
         """Note an event read from the log that perhaps no snapshot holds. In the log's order."""
-        self._dirty.setdefault(game, (offset, self._loop.time()))
+        self._dirty.setdefault(game, offset)
 
     def clean(self, game: str) -> None:
         """A snapshot holds all that was read from the log of `game`."""
@@ -155,7 +184,7 @@ class Journal:
         """A snapshot with all events of `game` so far is on its way to the store."""
         entry = self._dirty.pop(game, None)
         if entry is not None:
-            self._saving[game] = entry[0]
+            self._saving[game] = entry
 
     def snapshotted(self, game: str) -> None:
         """That snapshot is in the store."""
@@ -165,14 +194,22 @@ class Journal:
         """That snapshot isn't in the store: the game is as unsaved as before."""
         offset = self._saving.pop(game, None)
         if offset is not None:
-            entry = offset, self._loop.time()
-            self._dirty = {game: entry, **{g: e for g, e in self._dirty.items() if g != game}}
+            self._dirty = {game: offset, **{g: o for g, o in self._dirty.items() if g != game}}
 
-    def unsaved_since(self, moment: float) -> list[str]:
-        """Return the games whose oldest unsaved event came before `moment` (loop time)."""
+    def unsaved_since(self, moment: float, now: float) -> list[str]:
+        """Return the games whose oldest unsaved event came before `moment` (loop times).
+
+        It knows time only as finely as it's called.
+        """
+        ends = self._ends
+        if not ends or ends[-1][1] != self.end:
+            ends.append((now, self.end))
+        while len(ends) > 1 and ends[1][0] <= moment:
+            ends.popleft()
+        since, end = ends[0]
         old: list[str] = []
-        for game, (_, since) in self._dirty.items():
-            if since > moment:
+        for game, offset in self._dirty.items():
+            if since > moment or offset >= end:
                 break
             old.append(game)
         return old
@@ -183,11 +220,9 @@ class Journal:
 
     def checkpoint(self) -> int:
         """Return the offset from which a replay must begin."""
-        # Games enter `_dirty` at the end of the log, so it's in the order of its offsets, all but
-        # a first entry that was put back; snapshots are begun in any order.
-        oldest = [self.end]
-        if self._dirty:
-            oldest.append(next(iter(self._dirty.values()))[0])
-        oldest.extend(self._saving.values())
-        oldest.extend(self._unsent)
-        return min(oldest)
+        return min(
+            self.end,
+            min(self._dirty.values(), default=self.end),
+            min(self._saving.values(), default=self.end),
+            min(self._unsent, default=self.end),
+        )

@@ -1,10 +1,11 @@
 """How a repeat of a command is recognised: a game's memory of the keys it has seen.
 
-The memory is one `bytes` object, 12 bytes an entry, the last 16 entries of each seat. It's part of
-the game's snapshot, and each entry is also the `key` of its record in the log, so it survives
+The memory is one `bytes` object, 11 bytes an entry, the last 16 entries of each seat. It's part of
+the game's snapshot, and each entry is made from the `key` of its record in the log, so it survives
 whatever the game survives.
 
-    entry = seat (1) | hash of user and key (6) | hash of the command (3) | seq (2)
+    key   = seat (1) | hash of user and key (6) | hash of the command (3)
+    entry = hash of user and key (6) | the first 2 bytes of the command's | seat (1) | seq (2)
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ from __future__ import annotations
 from hashlib import blake2b
 
 PER_SEAT = 16
-_ENTRY = 12
+ENTRY = 11
 _KEY = slice(1, 7)
-_MARK = 10
+_COMMAND = slice(7, 9)
+_SEAT = 8
+_FIRST_ENTRY = 12
 NOBODY = 255
 
 
@@ -40,8 +43,8 @@ def find(memory: bytes, mark: bytes) -> int | None:
     named = mark[_KEY]
     at = memory.find(named)
     while at >= 0:
-        if at % _ENTRY == 1:
-            if memory[at + 6 : at + 9] != mark[7:_MARK]:
+        if at % ENTRY == 0:
+            if memory[at + 6 : at + 8] != mark[_COMMAND]:
                 raise KeyReused
             return int.from_bytes(memory[at + 9 : at + 11], "big")
         at = memory.find(named, at + 1)
@@ -50,9 +53,27 @@ def find(memory: bytes, mark: bytes) -> int | None:
 
 def remember(memory: bytes, mark: bytes, seq: int) -> bytes:
     """Return the memory with one entry more, and that seat's oldest dropped if it had 16."""
-    seat = mark[0]
-    entries = [i for i in range(0, len(memory), _ENTRY) if memory[i] == seat]
-    if len(entries) >= PER_SEAT:
-        oldest = entries[0]
-        memory = memory[:oldest] + memory[oldest + _ENTRY :]
-    return memory + mark + seq.to_bytes(2, "big")
+    seat, seats = mark[0], memory[_SEAT::ENTRY]
+    if seats.count(seat) >= PER_SEAT:
+        oldest = seats.index(seat) * ENTRY
+        memory = memory[:oldest] + memory[oldest + ENTRY :]
+    return b"%b%b%c%b" % (memory, mark[1:9], seat, seq.to_bytes(2, "big"))
+
+
+def by_column(memory: bytes) -> bytes:
+    """Return a memory with what is alike side by side, which compresses well."""
+    return b"".join(memory[i::ENTRY] for i in range(ENTRY))
+
+
+def by_entry(columns: bytes) -> bytes:
+    """Return the memory of which `by_column` made `columns`."""
+    entries, count = bytearray(len(columns)), len(columns) // ENTRY
+    for i in range(ENTRY):
+        entries[i::ENTRY] = columns[i * count : (i + 1) * count]
+    return bytes(entries)
+
+
+def from_first_version(memory: bytes) -> bytes:
+    """Return a memory of the format with 12 bytes an entry (seat, 6, 3, seq) in today's."""
+    entries = (memory[i : i + _FIRST_ENTRY] for i in range(0, len(memory), _FIRST_ENTRY))
+    return b"".join(e[1:9] + e[:1] + e[10:] for e in entries)

@@ -51,9 +51,9 @@ async def open_partition(partition: int, epoch: int, owner: str, around: Surroun
     claim = await around.log.claim(partition, epoch, owner)
     opened = Partition(claim, around)
     revival = _Revival(opened, await _tail(claim, around))
+    opened.residents.revive = revival.revive  # before any deadline can ring
     async for deadlines in around.store.deadlines(partition):
         opened.own_time.deadlines.load(list(deadlines))
-    opened.residents.revive = revival.revive
     around.spawn(revival.run())
     return opened
 
@@ -91,7 +91,9 @@ class _Revival:
             names = list(tail)[:_LOAD]
             try:
                 stored = await partition.around.store.load(names)
-            except LogError:
+            except Exception as error:  # noqa: BLE001  (tried again, or these games were lost)
+                if not isinstance(error, LogError):
+                    _log.exception("partition %d can't be revived", partition.id)
                 await asyncio.sleep(_PAUSE_S)
                 continue
             for name in names:
@@ -115,9 +117,7 @@ class _Revival:
             return partition.residents.fail(name, f"{type(error).__name__}: {error}")
         if cell.saved == cell.seq:
             partition.journal.clean(name)
-        partition.residents.add(cell, partition.around.loop.time())
-        partition.own_time.activated(cell)
-        return cell
+        return partition.residents.begin(cell)
 
     def _replay(
         self, name: str, stored: Stored | None, records: Sequence[tuple[int, Record]]
@@ -141,7 +141,7 @@ class _Revival:
             cell.seq = cell.durable = record.seq
             cell.at = millis(event.at)
             cell.ended = cell.ended or event.ends
-            cell.tail.append(record.value)
+            cell.remember((record.value,))
             if record.key:
                 cell.marks = marks.remember(cell.marks, record.key, record.seq)
         for seq, offset, commands in effects:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from runtime.partition import Partition
 
 _log = logging.getLogger(__name__)
+_LONG_MS = 3_000
 _PAUSE_MS = 1000
 """A deadline that can't be met now, or that a game insists on, is looked at again after so long."""
 
@@ -28,18 +29,31 @@ class OwnTime:
         """Wake the games of `partition`, which had no owner in `outages` (ms since the epoch)."""
         self._partition = partition
         self._outages = outages
+        self.until = max((to for _, to in outages), default=0)
+        """A game whose newest event is older may have time to be excused: see `resume`."""
         self.deadlines = Deadlines(partition.around.loop, partition.now, self._ring)
 
     def activated(self, cell: Cell) -> None:
-        """Charge nobody for the time without an owner; wake the game when it wants."""
-        self.resume(cell)
+        """Wake a game that comes to life when it wants.
+
+        A long outage is excused at once, since people look at their clocks; a short one before
+        whatever happens next, so that a take-over doesn't begin with an event in every game.
+        """
+        self._partition.witness(cell.at)
+        if self._dead(cell) > _LONG_MS:
+            self.resume(cell)
         self.deadlines.arm(cell, cell.kind.next_deadline(cell.state))
 
     def resume(self, cell: Cell) -> None:
-        """Tell a game that comes from the store how long nobody owned it."""
-        dead = sum(max(0, to - max(since, cell.at)) for since, to in self._outages)
+        """Tell a game how long nobody owned it since its newest event: nobody is charged."""
+        dead = self._dead(cell)
         if dead > 0:
             self._decide_alone(cell, Resume(dead))
+
+    def _dead(self, cell: Cell) -> int:
+        if cell.at >= self.until:
+            return 0
+        return sum(max(0, to - max(since, cell.at)) for since, to in self._outages)
 
     def _ring(self, game: str) -> None:
         if not self._partition.closed:
@@ -57,6 +71,8 @@ class OwnTime:
         if self._partition.journal.stuck:
             self.deadlines.arm(found, now + _PAUSE_MS)
             return
+        if found.at < self.until:
+            self.resume(found)
         at = found.kind.next_deadline(found.state)
         if at is not None and at <= now:
             self._decide_alone(found, Deadline())

@@ -15,7 +15,7 @@ from asyncio import AbstractEventLoop, Event
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from random import Random
-from time import time
+from time import monotonic, time
 from typing import Any
 
 import msgspec
@@ -43,6 +43,7 @@ _log = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
 _NOBODY: Mapping[str, int] = {}
 _AWAY_MS = 1000
+_LONGEST_ID = 128
 _FEW = 50
 """So many unsaved games are handed over by the log: their new owner replays them."""
 _PREPARATIONS = 3
@@ -60,7 +61,7 @@ class Surroundings(Struct, frozen=True):
     effects: Effects
     settings: ShardSettings
     spawn: Callable[[Coroutine[Any, Any, None]], None]
-    lost: Callable[[int], None]
+    lost: Callable[[Partition], None]
     overloaded: Callable[[], bool]
 
 
@@ -72,34 +73,33 @@ class Partition:
         self.id = claim.partition
         self.epoch = claim.epoch
         self.around = around
-        self.audience = Audience(self.id, self.epoch)
-        self.residents = Residents(around.kinds, around.loader, around.settings)
+        now = around.loop.time()
+        self.residents = Residents(around.kinds, around.loader, around.settings, now)
         self.cells = self.residents.cells
+        self.audience = Audience(self.id, self.epoch, self.cells)
         self.own_time = OwnTime(self, claim.outages)
         self.residents.activated = self.own_time.activated
-        self.journal = Journal(
-            claim, around.log, around.settings, around.loop, self._committed, self._fenced
-        )
+        self.journal = Journal(claim, around.log, around.settings, around.loop, self)
         self.closed = False
         self.revived = Event()
         """Set once every game of the log's tail is in memory (see `runtime.opening`)."""
         self.checkpointed = claim.checkpoint
         self.events = 0
-        self._clock = claim.at
+        self._ahead = max(time() * 1000, claim.at) - monotonic() * 1000
+        """What makes the process's monotonic clock the owner's, in ms."""
         self._random = Random()  # noqa: S311  (colours of the pieces, not secrets)
 
     def now(self) -> int:
-        """Return the owner's clock, in ms since the epoch; it never runs backwards."""
-        self._clock = max(self._clock, int(time() * 1000))
-        return self._clock
+        """Return the owner's clock, in ms since the epoch; it never jumps or runs backwards."""
+        return int(self._ahead + monotonic() * 1000)
 
     def seed(self) -> int:
         """Return 64 random bits for a behaviour."""
         return self._random.getrandbits(64)
 
     def witness(self, at: int) -> None:
-        """Never fall behind `at`, the time of an event read from the log."""
-        self._clock = max(self._clock, at)
+        """Never fall behind `at`, the time of an event that another owner wrote."""
+        self._ahead = max(self._ahead, at - monotonic() * 1000)
 
     # --- commands ----------------------------------------------------------------------------
 
@@ -122,7 +122,7 @@ class Partition:
 
     def find(self, game: str, then: Callable[[Found], None]) -> None:
         """Call `then` with the game's live cell, or why there is none."""
-        self.residents.find(game, self.around.loop.time(), then)
+        self.residents.find(game, then)
 
     def _found(self, link: Sink, ask: CommandIn, found: Found) -> None:
         if self.closed:
@@ -143,10 +143,20 @@ class Partition:
         else:
             link.push(AwayOut(reply, _AWAY_MS))
 
+    def quarantine(self, link: Sink, reply: int, game: str, error: Exception) -> None:
+        """A game's behaviour raised where nobody expected it: it answers nothing any more."""
+        failed = self.residents.fail(game, f"{type(error).__name__}: {error}")
+        if reply:
+            self.excuse(link, reply, failed)
+
     def _refusal(self, reply: int, code: str, detail: str) -> RefusedOut:
         return RefusedOut(reply, self.id, self.epoch, code, detail)
 
     def _create(self, link: Sink, ask: CommandIn) -> None:
+        if "\0" in ask.game or not 0 < len(ask.game) <= _LONGEST_ID:
+            detail = f"A game's id has 1 to {_LONGEST_ID} characters, none of them NUL."
+            link.push(self._refusal(ask.reply, "invalid_request", detail))
+            return
         kind = self.around.kinds.get(ask.kind or "")
         if kind is None:
             detail = f"There is no kind of game {ask.kind!r}."
@@ -156,7 +166,7 @@ class Partition:
 
     def _execute(self, cell: Cell, link: Sink, ask: CommandIn) -> None:
         """Find out whether the command is new; if so, decide it."""
-        cell.touched = self.around.loop.time()
+        cell.touched = self.residents.now
         known = cell.kind.commands.get(ask.command)
         if known is None:
             detail = f"A game of {cell.kind.name} knows no command {ask.command!r}."
@@ -165,7 +175,7 @@ class Partition:
         decoder, wants_presence = known
         try:
             command = decoder.decode(ask.body)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             self.say(cell, link, self._refusal(ask.reply, "invalid_request", str(error)))
             return
         mark = b""
@@ -203,7 +213,7 @@ class Partition:
         if cell.state is None:
             return _NOBODY
         outline = cell.kind.outline(cell.state)
-        return away(self.audience.presence(cell.game), outline)
+        return away(cell.presence, outline)
 
     def _decide(
         self,
@@ -214,6 +224,11 @@ class Partition:
         mark: bytes,
         away: Mapping[str, int],
     ) -> None:
+        if cell.seq and cell.at < self.own_time.until:
+            self.own_time.resume(cell)
+            if cell.game in self.residents.failed:
+                self.excuse(link, ask.reply, Failed(self.residents.failed[cell.game]))
+                return
         seed, now = self.seed(), self.now()
         context = Context(ask.game, now, ask.user, ask.round_trip_ms, ask.held_ms, seed, away)
         try:
@@ -236,9 +251,8 @@ class Partition:
 
     def _repeat(self, cell: Cell, link: Sink, reply: int, seq: int) -> None:
         """Answer with event `seq`, as it was answered the first time."""
-        first = cell.seq - len(cell.tail) + 1
-        if seq >= first:
-            data = cell.tail[seq - first]
+        if seq > cell.saved:
+            data = cell.events(seq - 1, seq)[0]
             self.say(cell, link, DoneOut(reply, self.id, self.epoch, seq, data, True))
             return
 
@@ -268,7 +282,7 @@ class Partition:
         if cell.batch is None:
             link.push(message)
         else:
-            cell.batch.outputs.append(partial(link.push, message))
+            cell.batch.outputs.append((link, message))
 
     # --- events ------------------------------------------------------------------------------
 
@@ -283,36 +297,39 @@ class Partition:
         """Evolve the cell by `events` and put them in the journal."""
         kind, game, state, seq = cell.kind, cell.game, cell.state, cell.seq
         values: list[bytes] = []
+        effects: list[Sequence[Any]] = []
         try:
             for event in events:
                 seq += 1
                 stamp(event, game, seq, now)
                 state = kind.evolve(state, event)
                 values.append(_encode(event))
+                effects.append(kind.effects(event))
                 cell.ended = cell.ended or event.ends
             deadline = kind.next_deadline(state)
         except Exception as error:  # noqa: BLE001  (a game's own failure stays its own)
-            # The state may be half changed. The log has nothing of it; the next owner reads that.
+            # The state may be half changed: it's never stored. The log has nothing of it.
             _log.exception("game %s: evolve failed", game)
             failed = self.residents.fail(game, f"{type(error).__name__}: {error}")
             if asker[0] is not None:
                 asker[0].push(self._refusal(asker[1], "game_failed", str(failed)))
             return
         if not cell.seq:
-            self.residents.add(cell, self.around.loop.time())
+            self.residents.add(cell)
         if mark:
             cell.marks = marks.remember(cell.marks, mark, cell.seq + 1)
         cell.state, cell.at = state, now
-        cell.tail += values
+        cell.remember(values)
         offset = self.journal.end
         self.journal.add(cell, values, mark, asker)
         self.own_time.deadlines.arm(cell, deadline)
         self.events += len(values)
-        for i, event in enumerate(events):
-            if effects := kind.effects(event):
-                self.journal.sending(offset + i, effects)
-                self.journal.batch.outputs.append(
-                    partial(self.send_effects, f"{game}:{event.seq}", offset + i, effects)
+        for i, commands in enumerate(effects):
+            if commands:
+                key = f"{game}:{seq - len(events) + 1 + i}"
+                self.journal.sending(offset + i, commands)
+                self.journal.batch.effects.append(
+                    partial(self.send_effects, key, offset + i, commands)
                 )
 
     def send_effects(self, key: str, offset: int, effects: Sequence[Any]) -> None:
@@ -320,14 +337,16 @@ class Partition:
         for i, effect in enumerate(effects):
             self.around.effects.send(f"{key}:{i}", effect, partial(self.journal.sent, offset))
 
-    def _committed(self, batch: Batch) -> None:
+    def committed(self, batch: Batch) -> None:
         """Tell everybody what is durable now."""
         publish, every = self.audience.publish, self.around.settings.snapshot_events
         for note in batch.notes:
             note.cell.durable = note.seq
             publish(note)
-        for output in batch.outputs:
-            output()
+        for link, message in batch.outputs:
+            link.push(message)
+        for send in batch.effects:
+            send()
         for cell, seq, *_ in batch.notes:
             if cell.batch is batch and seq == cell.seq:
                 cell.batch = None
@@ -339,11 +358,27 @@ class Partition:
     answer_poll: Callable[[Cell, Sink, Any], None]
     """Set by `runtime.reading`, which knows how events are read."""
 
-    def save(self, cell: Cell) -> None:
-        """Send a cell to the store, if its state is durable and no snapshot is on its way."""
+    def dropped(self, batch: Batch) -> None:
+        """These won't be answered from here: whoever asked looks for the next owner."""
+        for note in batch.notes:
+            if note.reply and note.sink is not None:
+                note.sink.push(MovedOut(note.reply, self.id))
+        for link, message in batch.outputs:
+            link.push(MovedOut(message.reply, self.id))
+
+    def save(self, cell: Cell) -> bool:
+        """Send a cell to the store, if its state is durable; return whether one is on its way."""
+        if self.cells.get(cell.game) is not cell:
+            return False  # it failed: what it has become is nobody's truth
         if not cell.saving and cell.batch is None and cell.saved < cell.seq:
+            try:
+                self.around.saver.add(self.id, cell, self._saved)
+            except Exception as error:  # noqa: BLE001  (a game's own failure stays its own)
+                _log.exception("game %s can't be packed", cell.game)
+                self.residents.fail(cell.game, f"{type(error).__name__}: {error}")
+                return False
             self.journal.snapshotting(cell.game)
-            self.around.saver.add(self.id, cell, self._saved)
+        return cell.saving > 0
 
     def _saved(self, cell: Cell, whole: bool) -> None:
         if whole:
@@ -356,9 +391,10 @@ class Partition:
 
     # --- housekeeping ------------------------------------------------------------------------
 
-    def _fenced(self) -> None:
+    def fenced(self) -> None:
+        """Somebody else owns the partition."""
         self.close()
-        self.around.lost(self.id)
+        self.around.lost(self)
 
     def seal(self) -> None:
         """Take no more commands: whoever asks looks for the next owner. What was begun goes on."""
@@ -387,20 +423,19 @@ class Partition:
         """Wait until all there is is durable and in a snapshot."""
         await self.revived.wait()
         await self.journal.quiet()
-        while unsaved := self.journal.unsaved():
-            for game in unsaved:
-                if game in self.cells:
-                    self.save(self.cells[game])
+        while True:
+            unsaved = [self.cells[game] for game in self.journal.unsaved() if game in self.cells]
+            begun = [self.save(cell) for cell in unsaved]
+            if not any(begun):  # a game in quarantine, or after a fence, stays in the log
+                return
             await self.around.saver.drain()
-            if self.residents.failed.keys() & set(unsaved):
-                return  # a game in quarantine keeps its events in the log
 
     def tick(self) -> None:
         """Save what is unsaved for too long; pack what nobody needs."""
         now = self.around.loop.time()
-        for game in self.journal.unsaved_since(now - self.around.settings.snapshot_after):
+        for game in self.journal.unsaved_since(now - self.around.settings.snapshot_after, now):
             cell = self.cells.get(game)
             if cell is not None:
                 self.save(cell)
-        for cell in self.residents.passivate(now, self.audience.watched):
-            self.audience.forget(cell.game)
+        for cell in self.residents.idle(now, self.audience.watched):
+            self.save(cell)

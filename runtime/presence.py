@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -12,37 +13,55 @@ from runtime.batch import Sink
 _encode = msgspec.json.Encoder().encode
 
 
+class _Gateway(NamedTuple):
+    link: Sink
+    users: tuple[str, ...]
+    watchers: int
+
+
 class Presence:
-    """One game's connected users, by the gateway that holds their sockets."""
+    """One game's connected users, by the gateway that holds their sockets.
+
+    Tuples, because nearly every game has one gateway and two users.
+    """
 
     __slots__ = ("_here", "left")
 
     def __init__(self) -> None:
-        self._here: dict[Sink, tuple[frozenset[str], int]] = {}
-        self.left: dict[str, int] = {}
-        """User -> when the last connection closed, in ms since the epoch."""
+        self._here: tuple[_Gateway, ...] = ()
+        self.left: tuple[tuple[str, int], ...] = ()
+        """Players, and when their last connection closed, in ms since the epoch."""
 
-    def update(self, link: Sink, users: Sequence[str], watchers: int, now: int) -> bool:
+    def update(
+        self,
+        link: Sink,
+        users: Sequence[str],
+        watchers: int,
+        now: int,
+        players: Sequence[str | None],
+    ) -> bool:
         """Take one gateway's whole truth; return whether anything changed for the game."""
         before = self.users(), self.watchers()
+        here = [gateway for gateway in self._here if gateway.link is not link]
         if watchers:
-            self._here[link] = (frozenset(users), watchers)
-        else:
-            self._here.pop(link, None)
+            # A player's id is there already, as the game's own string.
+            known = {player: player for player in players if player is not None}
+            here.append(_Gateway(link, tuple(known.get(user, user) for user in users), watchers))
+        self._here = tuple(here)
         after = self.users()
-        for user in before[0] - after:
-            self.left[user] = now
-        for user in after:
-            self.left.pop(user, None)
+        gone = before[0] - after
+        left = [each for each in self.left if each[0] not in after and each[0] not in gone]
+        left += [(player, now) for player in players if player in gone]
+        self.left = tuple(left)
         return before != (after, self.watchers())
 
     def users(self) -> frozenset[str]:
         """Return who has a connection anywhere."""
-        return frozenset[str]().union(*(users for users, _ in self._here.values()))
+        return frozenset(user for gateway in self._here for user in gateway.users)
 
     def watchers(self) -> int:
         """Return how many sockets watch the game."""
-        return sum(count for _, count in self._here.values())
+        return sum(gateway.watchers for gateway in self._here)
 
     def empty(self) -> bool:
         """Return whether there's nothing worth keeping."""

@@ -17,10 +17,13 @@ from runtime.residents import Found
 from runtime.wire import (
     AttendIn,
     AwayOut,
+    CaughtOut,
     EventsIn,
     MissedOut,
     MovedOut,
     PackedOut,
+    Rewatch,
+    RewatchIn,
     StateIn,
     UnwatchIn,
     WatchIn,
@@ -43,7 +46,7 @@ class Reading:
             if self._partition.closed:
                 link.push(MovedOut(reply, self._partition.id))
             elif isinstance(cell, Cell):
-                cell.touched = self._partition.around.loop.time()
+                cell.touched = self._partition.residents.now
                 then(cell)
             else:
                 self._partition.excuse(link, reply, cell)
@@ -78,7 +81,7 @@ class Reading:
         """Begin a watch; answer with the state, or with what was missed."""
 
         def begin(cell: Cell) -> None:
-            self._audience.watch(ask.game, link)
+            self._audience.watch(cell, link)
             if ask.after is None:
                 self._state(cell, link, ask.reply)
             else:
@@ -86,47 +89,79 @@ class Reading:
 
         self._ask(link, ask.reply, ask.game, begin)
 
+    def rewatch(self, link: Sink, ask: RewatchIn) -> None:
+        """Take up watches that another owner had; tell each what it missed."""
+        for each in ask.games:
+            try:
+                self._partition.find(each.game, partial(self._taken_up, link, each))
+            except Exception as error:  # noqa: BLE001  (one game's failure is no other's)
+                self._partition.quarantine(link, 0, each.game, error)
+
+    def _taken_up(self, link: Sink, again: Rewatch, found: Found) -> None:
+        partition = self._partition
+        if partition.closed or not isinstance(found, Cell):
+            return  # it's asked again, there or here
+        cell = found
+        self._audience.watch(cell, link)
+        if again.watchers:
+            attend = AttendIn(partition.id, cell.game, again.users, again.watchers)
+            changed = self._audience.attend(cell, link, attend, partition.now())
+            # Nobody has left: whoever watches knows from the owner before who is here.
+            if changed and (again.untold or self._audience.announced(cell)):
+                self._audience.announce(cell)
+
+        def tell(events: Sequence[bytes] | LogError) -> None:
+            if not isinstance(events, LogError) and not partition.closed:
+                link.push(CaughtOut(partition.id, partition.epoch, cell.game, cell.durable, events))
+
+        self._after(cell, again.after, tell)
+
     def unwatch(self, link: Sink, ask: UnwatchIn) -> None:
         """End a watch."""
-        self._audience.unwatch(ask.game, link)
+        cell = self._partition.cells.get(ask.game)
+        if cell is not None:
+            self._audience.unwatch(cell, link)
 
     def attend(self, link: Sink, ask: AttendIn) -> None:
         """Take who is connected at one gateway; tell everybody if that changes the picture."""
         cell = self._partition.cells.get(ask.game)
-        if cell is not None and self._audience.attend(link, ask, self._partition.now()):
+        if cell is not None and self._audience.attend(cell, link, ask, self._partition.now()):
             self._audience.announce(cell)
 
     def leave(self, link: Sink) -> None:
         """Forget a link that broke."""
-        for game in self._audience.leave(link, self._partition.now()):
-            cell = self._partition.cells.get(game)
-            if cell is not None:
-                self._audience.announce(cell)
+        for cell in self._audience.leave(link, self._partition.now()):
+            self._audience.announce(cell)
 
     def _events(self, cell: Cell, link: Sink, ask: Any) -> None:
-        """Answer with the durable events after `ask.after`, from memory if it reaches so far."""
-        first = cell.seq - len(cell.tail) + 1
-        if ask.after + 1 >= first:
-            start = max(ask.after + 1 - first, 0)
-            self._missed(cell, link, ask.reply, cell.tail[start : cell.durable - first + 1])
+        """Answer with the durable events after `ask.after`."""
+
+        def answer(events: Sequence[bytes] | LogError) -> None:
+            if self._partition.closed:
+                link.push(MovedOut(ask.reply, self._partition.id))
+            elif isinstance(events, LogError):
+                link.push(AwayOut(ask.reply, 1000))
+            else:
+                kind, epoch = cell.kind.name, self._partition.epoch
+                seq = cell.durable
+                link.push(MissedOut(ask.reply, self._partition.id, epoch, kind, seq, events))
+
+        self._after(cell, ask.after, answer)
+
+    def _after(
+        self, cell: Cell, after: int, then: Callable[[Sequence[bytes] | LogError], None]
+    ) -> None:
+        """Call `then` with the durable events after a seq, from memory if it reaches so far."""
+        if after >= cell.saved:
+            then(cell.events(after, cell.durable))
             return
 
         def read(events: Sequence[bytes] | LogError) -> None:
-            if self._partition.closed:
-                link.push(MovedOut(ask.reply, self._partition.id))
-                return
             if isinstance(events, LogError):
-                link.push(AwayOut(ask.reply, 1000))
-                return
-            first = cell.seq - len(cell.tail) + 1
-            if len(events) < first - 1:  # a snapshot was written meanwhile: the store has more now
+                then(events)
+            elif len(events) < cell.saved:  # a snapshot came meanwhile: the store has more now
                 self._partition.history(cell.game, read)
-                return
-            tail = cell.tail[len(events) + 1 - first : cell.durable - first + 1]
-            self._missed(cell, link, ask.reply, [*events[ask.after :], *tail])
+            else:
+                then([*events[after:], *cell.events(len(events), cell.durable)])
 
         self._partition.history(cell.game, read)
-
-    def _missed(self, cell: Cell, link: Sink, reply: int, events: Sequence[bytes]) -> None:
-        kind, epoch = cell.kind.name, self._partition.epoch
-        link.push(MissedOut(reply, self._partition.id, epoch, kind, cell.durable, events))

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Callable, Iterator
 
 from persistence.log import LogError, Unavailable
 from persistence.snapshots import Stored
+from runtime.agenda import Agenda
 from runtime.behaviours import Kind
 from runtime.cell import Cell, restore
+from runtime.resting import Resting
 from runtime.saving import Loader
 from runtime.settings import ShardSettings
 
 _log = logging.getLogger(__name__)
+_AT_ONCE = 1000
+"""So many games are looked at in one round; more have their turn in the next."""
 
 
 class Failed(Exception):  # noqa: N818  (a fact about the game)
@@ -27,16 +30,21 @@ Found = Cell | Exception | None
 class Residents:
     """Live cells by game, and what became of the others."""
 
-    def __init__(self, kinds: dict[str, Kind], loader: Loader, settings: ShardSettings) -> None:
-        """Restore games of `kinds`, read by `loader`."""
+    def __init__(
+        self, kinds: dict[str, Kind], loader: Loader, settings: ShardSettings, now: float
+    ) -> None:
+        """Restore games of `kinds`, read by `loader`; `now` is the loop's time."""
         self.cells: dict[str, Cell] = {}
         self.failed: dict[str, str] = {}
+        self.now = now
+        """The loop's time at the last round: fine enough for `Cell.touched`, and one object."""
         self._kinds = kinds
         self._loader = loader
         self._settings = settings
-        self._resting: dict[str, bytes] = {}
+        self._resting = Resting(kinds)
         self._loading: dict[str, list[Callable[[Found], None]]] = {}
-        self._rounds: deque[tuple[float, str]] = deque()
+        self._rounds = Agenda()
+        self._first_look = min(settings.save_idle_after, settings.passivate_after)
         self.activated: Callable[[Cell], None] = lambda _: None
         """Hears of every cell that comes (back) to life, before anybody else sees it."""
         self.revive: Callable[[str, Stored | None], Found] = lambda _game, _stored: None
@@ -47,13 +55,13 @@ class Residents:
         """How many games are packed in memory."""
         return len(self._resting)
 
-    def add(self, cell: Cell, now: float) -> None:
-        """Keep a cell as live; `now` is the loop's time."""
-        cell.touched = now
+    def add(self, cell: Cell) -> None:
+        """Keep a cell as live."""
+        cell.touched = self.now
         self.cells[cell.game] = cell
-        self._rounds.append((now + self._settings.passivate_after, cell.game))
+        self._rounds.add(int(self.now + self._first_look), cell.game)
 
-    def find(self, game: str, now: float, then: Callable[[Found], None]) -> None:
+    def find(self, game: str, then: Callable[[Found], None]) -> None:
         """Call `then` with the cell once it's live: at once, or when the store has answered."""
         cell = self.cells.get(game)
         if cell is not None:
@@ -66,19 +74,19 @@ class Residents:
                 waiting.append(then)
             else:
                 then(Unavailable("too many commands wait for this game"))
-        elif (packed := self._resting.pop(game, None)) is not None:
-            then(self._restore(game, packed, now))
+        elif (found := self._restored(game, lambda: self._resting.take(game))) is not None:
+            then(found)
         else:
             self._loading[game] = [then]
-            self._loader.load(game, lambda stored: self._loaded(game, now, stored))
+            self._loader.load(game, lambda stored: self._loaded(game, stored))
 
-    def _loaded(self, game: str, now: float, stored: Stored | LogError | None) -> None:
+    def _loaded(self, game: str, stored: Stored | LogError | None) -> None:
         waiting = self._loading.pop(game, [])
-        found = self._woken(game, now, stored)
+        found = self._woken(game, stored)
         for then in waiting:
             then(found)
 
-    def _woken(self, game: str, now: float, stored: Stored | LogError | None) -> Found:
+    def _woken(self, game: str, stored: Stored | LogError | None) -> Found:
         # Whoever came first made it live: a "create" that overtook this load, or a take-over that
         # replays every game in its turn.
         if (cell := self.cells.get(game)) is not None:
@@ -87,17 +95,27 @@ class Residents:
             return stored
         if (revived := self.revive(game, stored)) is not None:
             return revived
-        return self._restore(game, stored.state, now) if stored is not None else None
+        if stored is None:
+            return None
+        return self._restored(game, lambda: restore(game, self._kinds, stored.state))
 
-    def _restore(self, game: str, data: bytes, now: float) -> Found:
+    def _restored(self, game: str, restore: Callable[[], Cell | None]) -> Found:
         try:
-            cell = restore(game, self._kinds, data)
+            cell = restore()
         except Exception as error:  # noqa: BLE001  (a game's own failure stays its own)
             _log.exception("game %s can't be restored", game)
             return self.fail(game, f"{type(error).__name__}: {error}")
-        self.add(cell, now)
-        self.activated(cell)
-        return cell
+        return self.begin(cell) if cell is not None else None
+
+    def begin(self, cell: Cell) -> Found:
+        """Let a cell live that was restored."""
+        self.add(cell)
+        try:
+            self.activated(cell)
+        except Exception as error:  # noqa: BLE001  (a game's own failure stays its own)
+            _log.exception("game %s can't be woken", cell.game)
+            return self.fail(cell.game, f"{type(error).__name__}: {error}")
+        return self.cells.get(cell.game) or Failed(self.failed[cell.game])
 
     def fail(self, game: str, why: str) -> Failed:
         """Put a game in quarantine: it answers nothing, and harms nobody else."""
@@ -105,19 +123,28 @@ class Residents:
         self.cells.pop(game, None)
         return Failed(why)
 
-    def passivate(self, now: float, watched: Callable[[str], bool]) -> Iterator[Cell]:
-        """Pack the games that nobody needs; yield each as it leaves."""
-        rounds, after = self._rounds, self._settings.passivate_after
-        while rounds and rounds[0][0] <= now:
-            _, game = rounds.popleft()
+    def idle(self, now: float, watched: Callable[[Cell], bool]) -> Iterator[Cell]:
+        """Pack the games that nobody needs; yield those that are better saved now.
+
+        A game whose players think for long is saved, so that its events needn't be in memory.
+        """
+        self.now = now
+        settings, first_look = self._settings, self._first_look
+        for game in self._rounds.take(int(now), _AT_ONCE):
             cell = self.cells.get(game)
             if cell is None:
                 continue
-            if cell.clean and now - cell.touched >= after and not watched(game):
-                del self.cells[game]
+            since, next_look = now - cell.touched, now + settings.passivate_after
+            if since < first_look:
+                next_look = cell.touched + first_look
+            elif cell.saved < cell.seq:
                 yield cell
-                self._resting[game] = cell.pack()
-            else:
-                rounds.append((max(now, cell.touched) + after, game))
-        while len(self._resting) > self._settings.resting_games:
-            del self._resting[next(iter(self._resting))]
+                next_look = now + first_look
+            elif since < settings.passivate_after:
+                next_look = cell.touched + settings.passivate_after
+            elif cell.clean and not watched(cell):
+                del self.cells[game]
+                self._resting.add(cell)
+                continue
+            self._rounds.add(int(next_look), cell.game)
+        self._resting.shrink(settings.resting_games)

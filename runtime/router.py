@@ -26,6 +26,7 @@ from runtime.watches import Watches
 from runtime.wire import (
     AttendIn,
     AwayOut,
+    CaughtOut,
     CommandIn,
     DoneOut,
     EventOut,
@@ -37,6 +38,8 @@ from runtime.wire import (
     PackedOut,
     PresenceOut,
     RefusedOut,
+    Rewatch,
+    RewatchIn,
     StateIn,
     UnwatchIn,
     WatchIn,
@@ -232,8 +235,10 @@ class Router:
     def attend(self, game: str, users: Sequence[str], watchers: int) -> None:
         """Tell who of the watchers here is connected: `users` (each once) and how many in all."""
         partition = self._watches.attend(game, users, watchers)
-        if partition is not None:
-            self._tell(partition, AttendIn(partition, game, users, watchers))
+        if partition is None:
+            return
+        if self._tell(partition, AttendIn(partition, game, users, watchers)):
+            self._watches.told(game)
 
     async def status(self) -> dict[str, object]:
         """Return the body of GET /shards."""
@@ -275,27 +280,19 @@ class Router:
         pending.tries += 1
         return True
 
-    def _tell(self, partition: int, message: Message) -> None:
+    def _tell(self, partition: int, message: Message) -> bool:
         link = self._link(partition)
         if link is not None:
             link.push(message)
+        return link is not None
 
-    def _rewatch(self, game: str, partition: int, after: int) -> None:
-        """Watch a game at its new owner, from where the old one stopped."""
-
-        def message(reply: int, partition: int, _held: int, _again: bool) -> Message:
-            return WatchIn(reply, partition, game, self._watches.seq(game, after))
-
-        def opened(answer: Any) -> None:
-            if isinstance(answer, Missed):
-                self._watches.resumed(game, answer)
-                attendance = self._watches.attendance(game)
-                if attendance is not None:
-                    self._tell(partition, AttendIn(partition, game, *attendance))
-            elif isinstance(answer, Away) and not self._closed:
-                self._rewatch(game, partition, after)
-
-        self._begin(game, 3600.0, message, opened)
+    def _rewatch(self, partition: int, games: Sequence[Rewatch]) -> bool:
+        """Take up watches at the partition's owner; return whether there is one."""
+        link = self._link(partition)
+        if link is None:
+            return False
+        link.push(RewatchIn(partition, games))
+        return True
 
     def _stale(self) -> None:
         """Something suggests that the table is old: ask for a new one, once at a time."""
@@ -348,20 +345,24 @@ class Router:
                     pending.on_answer(Done(seq, data))
                 if not self._watches.event(game, seq, data):
                     self._tell(partition, UnwatchIn(partition, game))
+            case CaughtOut(partition, epoch, game, seq, events):
+                if epoch >= self._table.routes[partition].epoch:
+                    self._watches.resumed(game, seq, events)
             case PresenceOut(game, data):
                 self._watches.presence(game, data)
             case LostOut(partition):
-                self._watches.lost(partition)
+                self._watches.moved(partition)
                 self._stale()
             case MovedOut(reply, _):
                 self._asks.postpone(reply)
-            case AwayOut(reply, retry_after_ms):
-                if (pending := self._asks.take(reply)) is not None:
-                    pending.on_answer(Away(retry_after_ms))
             case _:
                 self._answer(message)
 
     def _answer(self, message: Any) -> None:
+        if isinstance(message, AwayOut):
+            if (pending := self._asks.take(message.reply)) is not None:
+                pending.on_answer(Away(message.retry_after_ms))
+            return
         if message.epoch < self._table.routes[message.partition].epoch:
             self._asks.postpone(message.reply)
             return
@@ -389,6 +390,7 @@ class Router:
         """Hang up."""
         self._closed = True
         self._asks.close()
+        self._watches.close()
         await self._links.close()
         for task in list(self._tasks):
             task.cancel()

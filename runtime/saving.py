@@ -52,7 +52,7 @@ class Saver:
             base=cell.saved,
             seq=cell.seq,
             state=cell.pack(),
-            chunk=pack_events(cell.tail),
+            chunk=pack_events(cell.events(cell.saved, cell.seq)),
             status=outline.status,
             moves=outline.moves,
             deadline=cell.kind.next_deadline(cell.state),
@@ -77,7 +77,9 @@ class Saver:
             batch = list(self._pending.values())[: self._settings.save_rows]
             try:
                 held = await self._store.save([pending.snapshot for pending in batch])
-            except LogError:
+            except Exception as error:  # noqa: BLE001  (without it, nothing would ever be saved)
+                if not isinstance(error, LogError):
+                    _log.exception("snapshots can't be written")
                 await asyncio.sleep(backoff)
                 backoff = min(2 * backoff, 2.0)
                 continue
@@ -87,25 +89,26 @@ class Saver:
     def _settle(self, batch: list[Pending], held: dict[str, int]) -> None:
         self.rows += len(batch)
         for pending in batch:
-            del self._pending[pending.cell.game]
+            # A partition that was opened again meanwhile may have put its own there.
+            if self._pending.get(pending.cell.game) is pending:
+                del self._pending[pending.cell.game]
         if not self._pending:
             self._some.clear()
         for _, cell, snapshot, saved in batch:
             seq = held.get(cell.game, 0)
-            first = cell.seq - len(cell.tail)
             cell.saving = 0
-            if seq < first:
-                _log.error("game %s: the store holds seq %d, expected %d", cell.game, seq, first)
+            if seq < cell.saved:
+                _log.error("game %s: the store has seq %d, not %d", cell.game, seq, cell.saved)
             elif cell.saved < seq <= cell.seq:
-                del cell.tail[: seq - first]
-                cell.saved = seq
+                cell.stored(seq)
             if seq != snapshot.seq:
                 _log.warning("game %s: stored at %d, not %d", cell.game, seq, snapshot.seq)
             saved(cell, seq >= snapshot.seq)
         self._wake()
 
     async def drain(self) -> None:
-        """Wait until all that was added before is in the store."""
+        """Wait until all that was added before is in the store; others get their turn."""
+        await asyncio.sleep(0)
         drained: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._drains.append((self._added, drained))
         self._wake()

@@ -12,6 +12,8 @@ class ShardSettings(Struct, frozen=True, kw_only=True):
     """A game is snapshotted when so many events have come since the last snapshot."""
     snapshot_after: float = 300.0
     """Or when its oldest unsaved event is so old; the end of a game is saved at once."""
+    save_idle_after: float = 20.0
+    """Or when nobody has asked for it so long: then its events needn't be in memory."""
     save_every: float = 0.25
     """Snapshots gather for so long before they're written in one statement."""
     save_rows: int = 500

@@ -12,7 +12,7 @@ from time import monotonic
 from typing import Any
 
 from actors.behaviour import Behaviour
-from persistence.log import EventLog, LogError
+from persistence.log import EventLog, Fenced, LogError
 from persistence.snapshots import SnapshotStore
 from runtime.behaviours import Kind
 from runtime.effects import Asker, Effects
@@ -29,6 +29,7 @@ from runtime.wire import (
     EventsIn,
     Message,
     MovedOut,
+    RewatchIn,
     StateIn,
     UnwatchIn,
     WatchIn,
@@ -158,13 +159,17 @@ class Shard:
             persistence.log.LogError: See `runtime.opening.open_partition`.
         """
         mine = self.partitions.get(partition)
-        if mine is not None:
-            if mine.epoch >= epoch:
-                return
-            self._forget(partition).close()
+        if mine is not None and mine.epoch >= epoch:
+            return
         asked_at = monotonic()
         opened = await open_partition(partition, epoch, self.incarnation, self._around)
         self.lease.renew(asked_at)
+        mine = self.partitions.get(partition)
+        if mine is not None and mine.epoch > epoch:  # it took so long that another was given
+            opened.close()
+            raise Fenced(partition, epoch)
+        if mine is not None:
+            self._forget(partition).close()
         self._readings[partition] = Reading(opened)
         self.partitions[partition] = opened
 
@@ -212,11 +217,9 @@ class Shard:
         if partition in self.partitions:
             self._forget(partition).close()
 
-    def _lost(self, partition: int) -> None:
-        mine = self.partitions.get(partition)
-        if mine is not None:
-            self.lapse(partition)
-            self.on_lost(partition, mine.epoch)
+    def _lost(self, mine: Partition) -> None:
+        self._drop(mine)
+        self.on_lost(mine.id, mine.epoch)
 
     async def _checkpoint(self, partition: Partition) -> None:
         offset = partition.journal.checkpoint()
@@ -237,21 +240,23 @@ class Shard:
         asked = 0
         for message in messages:
             partition = partitions.get(message.partition)
-            if type(message) is CommandIn:
-                asked += 1
-                if partition is not None:
+            reply = getattr(message, "reply", 0)
+            asked += reply > 0
+            if partition is None:
+                if reply:
+                    link.push(MovedOut(reply, message.partition))
+                continue
+            try:
+                if type(message) is CommandIn:
                     partition.command(link, message)
                 else:
-                    link.push(MovedOut(message.reply, message.partition))
-            elif partition is None:
-                if reply := getattr(message, "reply", 0):
-                    asked += 1
-                    link.push(MovedOut(reply, message.partition))
-            else:
-                asked += self._read(link, message)
+                    self._read(link, message)
+            except Exception as error:  # noqa: BLE001  (one game's failure is no other's)
+                _log.exception("game %s: %s failed", message.game, type(message).__name__)
+                partition.quarantine(link, reply, message.game, error)
         return asked
 
-    def _read(self, link: ShardLink, message: Any) -> int:
+    def _read(self, link: ShardLink, message: Any) -> None:
         reading = self._readings[message.partition]
         match message:
             case StateIn():
@@ -262,13 +267,12 @@ class Shard:
                 reading.watch(link, message)
             case UnwatchIn():
                 reading.unwatch(link, message)
-                return 0
+            case RewatchIn():
+                reading.rewatch(link, message)
             case AttendIn():
                 reading.attend(link, message)
-                return 0
             case _:
-                return 0
-        return 1
+                _log.warning("unexpected %s", type(message).__name__)
 
     def leave(self, link: ShardLink) -> None:
         """Forget a link that broke."""
@@ -295,12 +299,14 @@ class Shard:
             asked_at = monotonic()
             try:
                 lost = await self._log.touch(owned) if owned else ()
-            except LogError:
+            except Exception as error:  # noqa: BLE001  (tried again, or nobody would be)
+                if not isinstance(error, LogError):
+                    _log.exception("nobody is touched")
                 continue
             for partition in lost:
                 mine = self.partitions.get(partition)
                 if mine is not None and (partition, mine.epoch) in owned:
-                    self._lost(partition)
+                    self._lost(mine)
             self.lease.renew(asked_at)
 
     async def _measure(self) -> None:

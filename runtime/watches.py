@@ -4,28 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from runtime.asks import Listener, Missed
+from runtime.asks import Listener
+from runtime.resync import Resync
+from runtime.wire import Rewatch
 
 
 class _Watch:
     """One watched game. Until `seq` is known (and while `syncing`) events are not passed on."""
 
-    __slots__ = ("attendance", "listener", "partition", "seq", "syncing")
+    __slots__ = ("listener", "partition", "seq", "syncing", "untold", "users", "watchers")
 
     def __init__(self, partition: int, listener: Listener) -> None:
         self.partition = partition
         self.listener = listener
         self.seq: int | None = None
         self.syncing = False
-        self.attendance: tuple[Sequence[str], int] | None = None
+        self.users: Sequence[str] = ()
+        self.watchers = 0
+        self.untold = False
+        """Whether the attendance changed and no owner was told."""
 
 
 class Watches:
     """Passes each event to its game's listener once and in order, whoever owns the game."""
 
-    def __init__(self, rewatch: Callable[[str, int, int], None]) -> None:
-        """Ask `rewatch(game, partition, after)` for what came after a seq, at the new owner."""
+    def __init__(self, rewatch: Callable[[int, Sequence[Rewatch]], bool]) -> None:
+        """Ask the new owner by `rewatch(partition, games)`; it returns whether there is one."""
         self._rewatch = rewatch
+        self._resync = Resync(self._ask)
         self._watches: dict[str, _Watch] = {}
         self._by_partition: dict[int, set[str]] = {}
 
@@ -40,6 +46,7 @@ class Watches:
         watch = self._watches.pop(game, None)
         if watch is None:
             return None
+        self._resync.forget(watch.partition, game)
         games = self._by_partition[watch.partition]
         games.discard(game)
         if not games:
@@ -63,7 +70,8 @@ class Watches:
             watch.seq = seq
             watch.listener.on_event(seq, data)
         else:
-            self._resync(game, watch)
+            watch.syncing = True
+            self._resync.add(watch.partition, [game])
         return True
 
     def presence(self, game: str, data: bytes) -> None:
@@ -77,42 +85,51 @@ class Watches:
         watch = self._watches.get(game)
         if watch is None:
             return None
-        watch.attendance = users, watchers
+        watch.users, watch.watchers, watch.untold = users, watchers, True
         return watch.partition
 
-    def attendance(self, game: str) -> tuple[Sequence[str], int] | None:
-        """Return who is connected here."""
+    def told(self, game: str) -> None:
+        """The owner was told who is connected here."""
         watch = self._watches.get(game)
-        return watch.attendance if watch is not None else None
+        if watch is not None:
+            watch.untold = False
 
     def moved(self, partition: int) -> None:
-        """The partition has a new owner (or the same one on a new link): watch its games there."""
-        for game in self._by_partition.get(partition, set()).copy():
-            self._resync(game, self._watches[game])
+        """The partition has (or will have) a new owner, or the same one on a new link.
 
-    def lost(self, partition: int) -> None:
-        """Its owner gave the partition up: pass nothing on until the next one is found."""
-        self.moved(partition)
+        Nothing is passed on until that has told what was missed.
+        """
+        games: list[str] = []
+        for game in self._by_partition.get(partition, ()):
+            watch = self._watches[game]
+            if watch.seq is not None:
+                watch.syncing = True
+                games.append(game)
+        if games:
+            self._resync.add(partition, games)
 
-    def _resync(self, game: str, watch: _Watch) -> None:
-        if watch.seq is not None and not watch.syncing:
-            watch.syncing = True
-            self._rewatch(game, watch.partition, watch.seq)
+    def _ask(self, partition: int, games: Sequence[str]) -> bool:
+        asked: list[Rewatch] = []
+        for game in games:
+            watch = self._watches[game]
+            assert watch.seq is not None
+            asked.append(Rewatch(game, watch.seq, watch.users, watch.watchers, watch.untold))
+        return self._rewatch(partition, asked)
 
-    def seq(self, game: str, otherwise: int) -> int:
-        """Return up to where a game was heard."""
-        watch = self._watches.get(game)
-        return otherwise if watch is None or watch.seq is None else watch.seq
-
-    def resumed(self, game: str, missed: Missed) -> None:
-        """Pass on what was missed; from there on the new owner's events count."""
+    def resumed(self, game: str, seq: int, events: Sequence[bytes]) -> None:
+        """Pass on what was missed up to `seq`; from there on the new owner's events count."""
+        self._resync.done(game)
         watch = self._watches.get(game)
         if watch is None or watch.seq is None:
             return
         watch.syncing = False
-        first = missed.seq - len(missed.events) + 1
-        for i, data in enumerate(missed.events):
-            seq = first + i
-            if seq == watch.seq + 1:
-                watch.seq = seq
-                watch.listener.on_event(seq, data)
+        watch.untold = False
+        first = seq - len(events) + 1
+        for i, data in enumerate(events):
+            if first + i == watch.seq + 1:
+                watch.seq += 1
+                watch.listener.on_event(watch.seq, data)
+
+    def close(self) -> None:
+        """Ask for nothing more."""
+        self._resync.close()

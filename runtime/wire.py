@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 MAX_FRAME = 16 * 1024 * 1024
-VERSION = 1
+VERSION = 2
 
 
 class Message(Struct, array_like=True, gc=False):
@@ -93,7 +93,27 @@ class AttendIn(Message, tag="a"):
     watchers: int
 
 
-ShardIn = Hello | CommandIn | StateIn | EventsIn | WatchIn | UnwatchIn | AttendIn
+class Rewatch(Struct, array_like=True, gc=False):
+    """One game of a `RewatchIn`: heard up to `after`; who is connected to it at this gateway.
+
+    `untold`: that has changed since an owner was told, so the others must hear of it.
+    """
+
+    game: str
+    after: int
+    users: Sequence[str]
+    watchers: int
+    untold: bool
+
+
+class RewatchIn(Message, tag="r"):
+    """Takes up watches that another owner (or another link) had; each is answered `CaughtOut`."""
+
+    partition: int
+    games: Sequence[Rewatch]
+
+
+ShardIn = Hello | CommandIn | StateIn | EventsIn | WatchIn | UnwatchIn | AttendIn | RewatchIn
 
 # --- shard to gateway --------------------------------------------------------------------------
 
@@ -178,6 +198,16 @@ class EventOut(Message, tag="E"):
     reply: int
 
 
+class CaughtOut(Message, tag="G"):
+    """A game of a `RewatchIn` is watched: the events after `after`, up to `seq`."""
+
+    partition: int
+    epoch: int
+    game: str
+    seq: int
+    events: Sequence[bytes]
+
+
 class PresenceOut(Message, tag="p"):
     """Who is connected to the game changed: a frame for its sockets."""
 
@@ -201,6 +231,7 @@ ShardOut = (
     | PackedOut
     | MissedOut
     | EventOut
+    | CaughtOut
     | PresenceOut
     | LostOut
 )

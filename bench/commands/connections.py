@@ -36,6 +36,9 @@ def connections(
     pace: Annotated[float, typer.Option(min=0.1, help="Moves a second in all.")] = 200,
     bad: Annotated[str, typer.Option(help="vanish, stall, flood, all or none.")] = "all",
     bad_count: Annotated[int, typer.Option(min=1, help="Bad clients of each kind.")] = 100,
+    bad_cpu: Annotated[
+        float, typer.Option(min=0.01, help="The most of a core that the bad clients use.")
+    ] = 0.5,
     under_load: Annotated[
         bool, typer.Option(help="Play while the sockets are open; else only hold them.")
     ] = True,
@@ -46,10 +49,11 @@ def connections(
     """Watch paced games over many sockets, with bad clients and without, by turns.
 
     Bad clients watch the same games: "vanish" breaks the connection off with a reset in the
-    middle of a broadcast, "stall" stops reading, "flood" sends as fast as it can. They live in a
-    process of their own that gives way to others (nice 10), and come back when thrown out. The
-    quiet and the bad phases alternate in one run, so that the machine's drift hits both. Exits
-    with 1 if a good client lost, doubled or mistook an event.
+    middle of a broadcast, "stall" stops reading, "flood" sends as fast as it can. Each is a user
+    of its own and comes back when thrown out. They live in a process of their own that gives way
+    to others (nice 10) and uses no more than --bad-cpu, because real ones would bring their own
+    machines. The quiet and the bad phases alternate in one run, so that the machine's drift hits
+    both. Exits with 1 if a good client lost, doubled or mistook an event.
     """
     kinds = {"all": KINDS, "none": ()}.get(bad, (bad,))
     if not set(kinds) <= set(KINDS):
@@ -63,7 +67,7 @@ def connections(
         )
         makes: list[Any] = [CrowdJob(hall, sockets, file)]
         if kinds:
-            makes.append(BadJob(url, kinds, bad_count, file))
+            makes.append(BadJob(url, kinds, bad_count, file, bad_cpu))
         with Crew(makes) as crew:
             outcomes = perform(url, crew, _WORK, _phases(seconds, bad=bool(kinds)))
             full = _sample(url)

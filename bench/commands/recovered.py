@@ -36,7 +36,7 @@ def report(
     console.print(grid("gaps", _GAPS, rows(measured)))
     for one in measured:
         _say(one, len(sockets))
-    findings = _compare(server.url, found)
+    findings = compare(server.url, found)
     heard = {
         "acknowledged": sum(len(each) for each in found.acks.values()),
         "seen": sum(len(each) for game in found.seen.values() for each in game.values()),
@@ -81,7 +81,7 @@ def _show(heard: dict[str, int], findings: Findings, tally: Tally) -> None:
         console.print(f"  {line}", markup=False)
 
 
-def _compare(url: str, found: Evidence) -> Findings:
+def compare(url: str, found: Evidence) -> Findings:
     """Read every game back and return all that is wrong with any."""
 
     def verdict(record: Record) -> Findings:

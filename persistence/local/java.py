@@ -137,7 +137,10 @@ def _brought() -> Generator[Path]:
     mvn = shutil.which("mvn")
     if mvn is None:
         raise NotInstalled(f"There is no Maven here, which fetches the jars. {_ADVICE}")
-    cache().mkdir(parents=True, exist_ok=True)
+    try:
+        cache().mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ServiceError(f"Choose another folder by GAMESHARD_JARS: {error}") from error
     with tempfile.TemporaryDirectory(dir=cache(), ignore_cleanup_errors=True) as outer:
         folder = Path(outer) / "jars"
         command = [mvn, "-B", "-q", "-ntp", "-Dstyle.color=never", f"-f{_POM}", f"-Dinto={folder}"]

@@ -32,7 +32,7 @@ class Gateway:
         """Pass a command on to the owner, as far as we know who it is."""
         _, owner = self.routes.get(command.partition, (0, ""))
         if owner:
-            name, life = owner.split(".")
+            name, life = owner.split("/")
             self.system.world.send(self.system.shards[name].command, int(life), command)
 
     def lost(self) -> None:
@@ -58,7 +58,7 @@ class Client:
     def __init__(self, system: System, gateway: Gateway, name: str, game: str, quota: int) -> None:
         self.system, self.world, self.gateway = system, system.world, gateway
         self.name, self.game, self.left = name, game, quota
-        self.partition = game.split(".")[0]
+        self.partition = game.split(".", maxsplit=1)[0]
         self.current: Command | None = None
         self.answered_commands: list[Command] = []
         self._sent = 0

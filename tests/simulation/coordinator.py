@@ -111,7 +111,7 @@ class Coordinator:
         epoch, owner = self.assigned[partition]
         self.world.say(f"{partition} is to be moved from {owner}")
         self._moving[partition] = self.world.now
-        name, life = owner.split(".")
+        name, life = owner.split("/")
         self.world.send(self.system.shards[name].release, int(life), partition, epoch)
 
     def rude(self, partition: str) -> None:
@@ -157,9 +157,9 @@ class Coordinator:
     def _open(self, partition: str) -> None:
         epoch, owner = self.assigned[partition]
         self._asked[partition] = self.world.now
-        name, life = owner.split(".")
+        name, life = owner.split("/")
         self.world.send(self.system.shards[name].open, int(life), partition, epoch)
 
 
 def _life(incarnation: str) -> int:
-    return int(incarnation.split(".")[1])
+    return int(incarnation.split("/")[1])

@@ -43,24 +43,29 @@ class Faults:
             world.say("transactional ids expire")
             for stores in self.system.stores.values():
                 stores.kafka.expire()
+        if world.weather.cached and world.random() < 0.3:
+            world.say("Redis suffers")
+            for stores in self.system.stores.values():
+                stores.cache.suffer()
         if fate < 0.3:
             shard.sleep(20.0 + 380.0 * world.random())
             if fate < 0.12:  # a zombie in the making: somebody else is given what it has
                 self._give_away(shard)
-        elif fate < 0.42:
+        elif fate < 0.44:
             shard.crash()
         elif fate < 0.6:
             self.system.take_away("kafka", 20.0 + 280.0 * world.random())
         elif fate < 0.66:
             self.system.take_away("postgres", 10.0 + 120.0 * world.random())
+        elif fate < 0.68:
+            self.system.take_away("redis", 10.0 + 300.0 * world.random())
         elif fate < 0.84:
             partitions = list(self.system.stores)
             self.system.coordinator.rude(partitions[int(world.random() * len(partitions))])
         elif fate < 0.88:
             self.system.coordinator.asleep_until = world.now + 200.0 * world.random()
-        elif fate < 0.94:
-            if world.weather.clocks:
-                shard.bend(0.2 + 2.0 * world.random(), 600.0 * world.random() - 300.0)
+        elif world.weather.clocks:
+            shard.bend(0.2 + 2.0 * world.random(), 600.0 * world.random() - 300.0)
 
     def _give_away(self, shard: Shard) -> None:
         for partition, hosted in shard.hosted.items():

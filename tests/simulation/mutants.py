@@ -14,8 +14,6 @@ from persistence.log import Record
 from persistence.ownership import actions
 from persistence.ownership.answers import (
     Acked,
-    Appended,
-    Conflicting,
     Fenced,
     KafkaRead,
     Loaded,
@@ -30,9 +28,14 @@ from persistence.ownership.draining import Draining
 from persistence.ownership.kafka_owner import KafkaOwner
 from persistence.ownership.owner import Owner
 from persistence.ownership.postgres_owner import PostgresOwner
-from persistence.ownership.row import Producer
+from persistence.ownership.row import Producer, Row
 from simulation.hosted import Hosted
+from simulation.keeping import Keeping
+from simulation.loading import Loading
 from simulation.postgres import Partition
+from simulation.reader import Reader
+from simulation.redis import Cache, Hot
+from simulation.requests import Requests
 from simulation.shard import Shard
 
 Patches = list[tuple[Any, str, Any]]
@@ -87,7 +90,7 @@ def reopened_epoch() -> Patches:
 
     def start(self: Shard) -> None:
         restart(self)
-        self.incarnation = f"{self.name}.1"
+        self.incarnation = f"{self.name}/1"
         for partition, stores in self.system.stores.items():
             if stores.row.owner == self.incarnation:
                 self.world.at(1.0, self.inbox, self.life, self._open, partition, stores.row.epoch)
@@ -192,9 +195,7 @@ def latest_claim_wins() -> Patches:
         if isinstance(answer, Loaded):
             answer = Loaded(answer.number, 0, answer.places)
         elif isinstance(answer, KafkaRead):
-            answer = KafkaRead(
-                answer.number, [e for e in answer.entries if isinstance(e, Record)]
-            )
+            answer = KafkaRead(answer.number, [e for e in answer.entries if isinstance(e, Record)])
         whole(self, answer)
 
     whole = Owner.receive
@@ -215,11 +216,10 @@ def old_producer_id_not_fenced() -> Patches:
 def outbox_opened_without_the_rows() -> Patches:
     """Rule 3: in mode outbox the snapshots alone are loaded."""
 
-    def _replay(self: Hosted, stored: Any, entries: Any, offset: int, step: int = 1) -> int:
-        return replay(self, stored, entries if step else (), offset, step)
+    def replay_rows(self: Loading, stored: Any) -> None:
+        self.replay(stored.games, (), stored.offset, None, step=0)
 
-    replay = Hosted._replay
-    return [(Hosted, "_replay", _replay)]
+    return [(Loading, "replay_rows", replay_rows)]
 
 
 # --- what is said ---------------------------------------------------------------------------------
@@ -445,23 +445,23 @@ def no_epoch_check_in_postgres() -> Patches:
 def no_lock_in_postgres() -> Patches:
     """Rule 3: the condition is looked at when the statement begins, not under the row's lock."""
 
-    def _fenced(self: Hosted, request: Any, apply: Any) -> None:
+    def fenced(self: Requests, request: Any, apply: Any) -> None:
         seen: list[bool] = []
         row = self.stores.row
 
         def look() -> None:
-            if self.world.now >= self.shard.system.away["postgres"]:
+            if self.world.now >= self.hosted.shard.system.away["postgres"]:
                 seen.append(row.holds(request))
 
         self.world.at(self.world.weather.latency * 0.1, look)
 
-        def execute(_: Any) -> Any:
+        def execute() -> Any:
             held = seen[0] if seen else row.holds(request)
             return apply(request) if held else NotOurs(request.number)
 
         self._postgres(request, execute)
 
-    return [(Hosted, "_fenced", _fenced)]
+    return [(Requests, "fenced", fenced)]
 
 
 @mutant
@@ -618,15 +618,9 @@ def events_to_kafka_before_the_drain_is_known_to_be_over() -> Patches:
     def _finished(self: Draining, answer: Any) -> None:
         if isinstance(answer, Unknown):
             owner: Any = self._drained
-            row = RowRead(0, _row(owner.version + 1))
-            self._drained.drained(self, row.row)
+            owner.drained(self, Row(0, "", "kafka", owner.version + 1))
         else:
             whole(self, answer)
-
-    def _row(version: int) -> Any:
-        from persistence.ownership.row import Row
-
-        return Row(0, "", "kafka", version)
 
     whole = Draining._finished
     return [(Draining, "_finished", _finished)]
@@ -648,6 +642,12 @@ def no_hold_before_the_last_transaction() -> Patches:
     return [(KafkaOwner, "ready", ready)]
 
 
+@mutant
+def kafka_read_before_the_outbox() -> Patches:
+    """Rule 10: a reader of both places reads Kafka first; the drain moves rows behind its back."""
+    return [(Reader, "first", Reader.second), (Reader, "second", Reader.first)]
+
+
 # --- snapshots ------------------------------------------------------------------------------------
 
 
@@ -655,10 +655,10 @@ def no_hold_before_the_last_transaction() -> Patches:
 def undurable_snapshots() -> Patches:
     """Rule 9: a snapshot holds what is in memory."""
 
-    def snapshot_of(self: Hosted, game: Any) -> int:
+    def snapshot_of(self: Keeping, game: Any) -> int:
         return len(game.events)
 
-    return [(Hosted, "snapshot_of", snapshot_of)]
+    return [(Keeping, "snapshot_of", snapshot_of)]
 
 
 @mutant
@@ -679,10 +679,70 @@ def backward_snapshots() -> Patches:
 def checkpoint_before_its_snapshots() -> Patches:
     """Rule 9: the checkpoint moves to the end of the log while snapshots are on their way."""
 
-    def checkpoint(self: Hosted) -> int:
-        return self.stores.end(self.owner)
+    def checkpoint(self: Keeping) -> int:
+        return self.stores.end(self.hosted.owner)
 
-    return [(Hosted, "checkpoint", checkpoint)]
+    return [(Keeping, "checkpoint", checkpoint)]
+
+
+# --- hot state ------------------------------------------------------------------------------------
+
+
+@mutant
+def hot_state_that_goes_back() -> Patches:
+    """Rule 9: an owner that was overtaken writes over what is newer."""
+
+    def write(self: Cache, write: Any) -> bool:
+        self.seqs = {game: len(events) for game, events in write.games.items()}
+        self.games |= {game: (write.epoch, events) for game, events in write.games.items()}
+        self.mark = write.epoch, max(write.checkpoint, self.mark[1] if self.mark else 0)
+        return True
+
+    return [(Cache, "write", write)]
+
+
+@mutant
+def hot_state_not_proven_complete() -> Patches:
+    """Rule 9: what is missing in the cache counts as not having been there."""
+
+    def read(self: Cache) -> Any:
+        if self.mark is None:
+            return None
+        return Hot(self.mark[1], {game: list(events) for game, (_, events) in self.games.items()})
+
+    return [(Cache, "read", read)]
+
+
+@mutant
+def hot_state_goes_on_after_a_wipe() -> Patches:
+    """Rule 9: after Redis lost everything, only what changes is written, with a checkpoint."""
+
+    def write(self: Cache, write: Any) -> bool:
+        fits = self.mark is None or write.base is None or self.mark == write.base
+        return whole(self, write._replace(base=self.mark) if fits and write.base else write)
+
+    whole = Cache.write
+    return [(Cache, "write", write)]
+
+
+@mutant
+def hot_state_in_two_steps() -> Patches:
+    """Rule 9: the checkpoint is written first, games and seqs a moment later, without MULTI."""
+
+    def write(self: Cache, write: Any) -> bool:
+        if self.mark is not None and (write.epoch, write.checkpoint) < self.mark:
+            return False
+        self.mark = write.epoch, write.checkpoint
+
+        def rest() -> None:
+            for game, events in write.games.items():
+                self.put(game, write.epoch, events)
+                self.seqs[game] = len(events)
+
+        self._world.at(20.0 * self._world.random(), rest)
+        return True
+
+    return [(Cache, "write", write)]
 
 
 NAMES = list(MUTANTS)

@@ -121,7 +121,10 @@ class Partition:
         """Do it; return whether there was no conflict."""
         places = {(row.game, row.seq): place for place, row in self.outbox.items()}
         for place, row in enumerate(request.rows, request.place):
-            if self.outbox.get(place, row) != row or places.get((row.game, row.seq), place) != place:
+            if (
+                self.outbox.get(place, row) != row
+                or places.get((row.game, row.seq), place) != place
+            ):
                 return False
         self._rows(request.place, request.rows)
         return True

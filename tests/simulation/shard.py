@@ -30,8 +30,8 @@ DANGEROUS = {
     actions.FinishDrain: 0.8,
     actions.ReadRows: 0.15,
     actions.RaiseVersion: 0.2,
-    actions.AppendRows: 0.05,
-    actions.AppendLog: 0.05,
+    actions.AppendRows: 0.1,
+    actions.AppendLog: 0.12,
     actions.Produce: 0.07,
 }
 """Requests around which faults are likely, and how likely, as a share of the seed's danger."""
@@ -60,7 +60,7 @@ class Shard:
     def start(self) -> None:
         """Begin a new life, with an empty memory."""
         self.life += 1
-        self.incarnation = f"{self.name}.{self.life}"
+        self.incarnation = f"{self.name}/{self.life}"
         self.alive = True
         self.asleep_until = 0.0
         self.hosted, self.opened, self._backlog = {}, {}, []
@@ -74,7 +74,7 @@ class Shard:
             self.world.say(f"{self.incarnation} crashes")
             self.alive = False
             self.hosted = {}
-            self.world.at(20.0 + 150.0 * self.world.random(), self.start)
+            self.world.at(5.0 + 130.0 * self.world.random(), self.start)
 
     def sleep(self, ms: float) -> None:
         """SIGSTOP, and SIGCONT after `ms`: all that comes meanwhile waits."""
@@ -105,9 +105,7 @@ class Shard:
     def runs(self, hosted: Hosted) -> bool:
         """Whether `hosted` belongs to this life, and it's awake."""
         return (
-            self.alive
-            and not self.asleep_until
-            and self.hosted.get(hosted.stores.name) is hosted
+            self.alive and not self.asleep_until and self.hosted.get(hosted.stores.name) is hosted
         )
 
     def clock(self) -> float:
@@ -135,8 +133,7 @@ class Shard:
     def changed(self) -> None:
         """Tell the coordinator how things are."""
         status = {
-            name: (hosted.owner.epoch, hosted.owner.serving)
-            for name, hosted in self.hosted.items()
+            name: (hosted.owner.epoch, hosted.owner.serving) for name, hosted in self.hosted.items()
         }
         self.world.send(
             self.system.coordinator.beat, self.name, self.incarnation, status, dict(self.opened)
@@ -215,7 +212,7 @@ class Shard:
         hosted: Hosted,
         store: str,
         request: Any,
-        execute: Callable[[Any], Any],
+        execute: Callable[[], Any],
         then: Callable[[Any], None] | None = None,
     ) -> None:
         """Have a store execute `request`, sooner, later or never; `then` hears of it, or `Unknown`."""
@@ -242,7 +239,7 @@ class Shard:
         life: int,
         store: str,
         request: Any,
-        execute: Callable[[Any], Any],
+        execute: Callable[[], Any],
         then: Callable[[Any], None] | None,
     ) -> None:
         world = self.world
@@ -253,14 +250,14 @@ class Shard:
             return
         if then is None and world.trace is not None:
             world.say(f"    {request} of {self.name}.{life} lands, unheard")
-        answer = execute(request)
+        answer = execute()
         if then is not None:
             world.at(world.latency(), self.inbox, life, then, answer)
 
-    def danger(self, request: Any) -> None:
+    def danger(self, kind: type) -> None:
         """Let a fault happen around a dangerous request, more likely than elsewhere."""
         world = self.world
         if world.now < world.fault_end:
-            chance = DANGEROUS.get(type(request), 0.0) * world.weather.danger
+            chance = DANGEROUS.get(kind, 0.0) * world.weather.danger
             if chance and world.random() < chance:
                 self.system.faults.strike(self)

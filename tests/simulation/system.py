@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from persistence.log import Record
 from persistence.ownership.owner import Owner
 from persistence.ownership.postgres_owner import PostgresOwner
 from simulation.client import Client, Gateway
@@ -10,6 +9,8 @@ from simulation.coordinator import Coordinator
 from simulation.faults import Faults
 from simulation.kafka import KafkaLog
 from simulation.postgres import Partition
+from simulation.reader import Reader, merge
+from simulation.redis import Cache
 from simulation.shard import Shard
 from simulation.truth import Truth
 from simulation.world import Defect, NotLive, Violation, World
@@ -25,6 +26,7 @@ class PartitionStores:
         self.name, self.prefix = name, f"{name}."
         self.kafka = KafkaLog(world, truth, "Kafka")
         self.row = Partition(world, truth, name, world.weather.mode)
+        self.cache = Cache(world)
         self.place = "postgres" if world.weather.mode == "log" else "kafka"
 
     def log(self) -> list:
@@ -35,21 +37,13 @@ class PartitionStores:
         """Return an offset that the owner's next event surely isn't below."""
         return owner.head if isinstance(owner, PostgresOwner) else owner.end  # type: ignore[attr-defined]
 
-    def keeps_checkpoint(self, owner: Owner) -> bool:
-        """Whether offsets of the log are what the owner counts in just now."""
+    def counts(self, owner: Owner) -> bool:
+        """Whether the owner counts in offsets of the log just now."""
         return isinstance(owner, PostgresOwner) or owner.phase == "kafka"  # type: ignore[attr-defined]
 
     def read(self) -> dict[str, list[bytes]]:
         """Return every game's history as a reader finds it: the log, then the outbox."""
-        games: dict[str, list[bytes]] = {}
-        for entry in [*self.log(), *self.row.rows()]:
-            if isinstance(entry, Record):
-                history = games.setdefault(entry.game, [])
-                if entry.seq == len(history) + 1:
-                    history.append(entry.value)
-                elif entry.seq > len(history):
-                    raise Violation(f"a reader finds {entry} after #{len(history)}")
-        return games
+        return merge(self.log(), self.row.rows(), "the last reader")
 
 
 class System:
@@ -59,7 +53,7 @@ class System:
         self.world = world
         self.truth = Truth(world)
         random = world.rng.random
-        self.away = {"kafka": 0.0, "postgres": 0.0}
+        self.away = {"kafka": 0.0, "postgres": 0.0, "redis": 0.0}
         self.stores = {
             f"p{n}": PartitionStores(world, self.truth, f"p{n}")
             for n in range(1 if random() < 0.7 else 2)
@@ -71,6 +65,10 @@ class System:
             self.shards[f"s{n}"] = Shard(self, f"s{n}")
         self.gateways += [Gateway(self) for _ in range(1 + (random() < 0.6))]
         self.faults = Faults(self)
+        if world.weather.mode == "kafka":
+            for stores in self.stores.values():
+                for _ in range(3):
+                    Reader(self, stores)
         self.clients: list[Client] = []
         self._left = 0
         for partition in self.stores:
@@ -101,7 +99,7 @@ class System:
         """Whether every partition is served, by its owner, in its log."""
         for name, stores in self.stores.items():
             row = stores.row
-            shard = self.shards.get(row.owner.split(".")[0])
+            shard = self.shards.get(row.owner.split("/")[0])
             hosted = shard.hosted.get(name) if shard is not None and shard.alive else None
             if hosted is None or hosted.owner.epoch != row.epoch or not hosted.owner.serving:
                 return False

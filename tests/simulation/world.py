@@ -45,6 +45,12 @@ class Weather:
         """Whether stores go away."""
         self.expiry = rng.random() < 0.15
         """Whether transactional ids expire."""
+        self.cached = self.mode == "kafka" and rng.random() < 0.4
+        """Whether there is a Redis."""
+        self.keeping = 0.02 + 0.3 * rng.random()
+        """How often an owner writes behind, as a chance a tick."""
+        self.offsetless = sometimes(0.15, 0.2)
+        """Share of acknowledgements that don't tell the offset."""
         self.moves = rng.random() < 0.6
         """Whether partitions are moved on purpose."""
         self.fault_end = 300.0 + 900.0 * rng.random()

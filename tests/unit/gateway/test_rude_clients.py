@@ -5,8 +5,10 @@ import json
 import socket as sockets
 from contextlib import AsyncExitStack
 
+import pytest
 from gateway_of_tests import running, said, say, until
 from test_frames import masked
+from websockets.exceptions import InvalidStatus
 
 from gateway.metrics import Counts
 from gateway.settings import GatewaySettings
@@ -63,31 +65,123 @@ async def test_a_history_larger_than_the_room_is_sent_whole():
             assert [(await said(socket))["seq"] for _ in range(11)] == list(range(1, 12))
 
 
-async def test_a_flood_is_read_slowly_and_nothing_of_it_is_lost():
-    """Beyond its rate a socket waits in the network; each frame is answered in the end, in order."""
-    async with running(frame_rate=400.0, frame_burst=20) as gateway, AsyncExitStack() as stack:
-        flooding = await stack.enter_async_context(gateway.ws("/ws"))
+async def test_who_asks_for_much_is_read_later_and_nothing_of_it_is_lost():
+    """Beyond what there is to spare a socket waits its turn; all is answered in order, and none is closed."""
+    settings = {"frame_rate": 1.0, "frame_burst": 1, "spare_rate": 1.0, "create_burst": 200}
+    async with running(**settings) as gateway, AsyncExitStack() as stack:
+        ann = await gateway.player("Ann")
+        games = [await gateway.game(ann) for _ in range(60)]
+        eager = await stack.enter_async_context(gateway.ws("/ws", ann))
         other = await stack.enter_async_context(gateway.ws("/ws"))
-        for n in range(100):
-            await say(flooding, type="ping", id=str(n))
+        for game in games:
+            await say(eager, type="subscribe", game=game)
         await say(other, type="ping", id="other")
         assert (await said(other))["id"] == "other"
-        assert [(await said(flooding))["id"] for _ in range(100)] == [str(n) for n in range(100)]
+        assert [(await said(eager, "snapshot"))["game"] for _ in games] == games
         assert gateway.app.counts.throttled > 0
+        assert not gateway.app.counts.closes
 
 
-async def test_a_flood_of_control_frames_is_slowed_as_well():
-    """Pings count like text."""
-    async with running(frame_rate=400.0, frame_burst=20) as gateway:
-        flooding = await raw(gateway, "/ws", {})
+async def test_a_program_that_plays_fast_is_never_held_up():
+    """Accepted commands pay for themselves: hundreds in a row need no waiting."""
+    async with running(spare_rate=0.001) as gateway:
+        ann, bob = await gateway.player("Ann"), await gateway.player("Bob")
+        game = await gateway.game(ann, bob)
+        async with gateway.ws("/ws", ann) as white, gateway.ws("/ws", bob) as black:
+            moves = ("g1f3", "g8f6", "f3g1", "f6g8")
+            for ply in range(200):
+                mover = black if ply & 1 else white
+                await say(mover, type="move", game=game, id=str(ply), uci=moves[ply % 4])
+                await said(mover, "accepted")
+        assert gateway.app.counts.throttled == 0
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        masked(0x89, b"p"),
+        masked(0x81, b'{"type":"ping"}'),
+        masked(0x81, b"{"),
+        masked(0x81, b'{"type":"move","uci":"e2e5"}'),
+        masked(0x81, b'{"type":"subscribe","game":"GAME"}'),
+    ],
+    ids=["control frames", "pings", "no JSON", "refused commands", "the same again"],
+)
+async def test_a_flood_is_closed_and_may_not_come_back_at_once(frame):
+    """Who goes on with what is worth nothing is closed 4429, and the next handshake is refused 429."""
+    async with running() as gateway:
+        ann, bob = await gateway.player("Ann"), await gateway.player("Bob")
+        game = await gateway.game(ann, bob)
+        pinned = b"subscribe" not in frame
+        flood = (
+            frame if pinned else masked(0x81, b'{"type":"subscribe","game":"%s"}' % game.encode())
+        )
+        flooding = await raw(gateway, f"/ws/games/{game}" if pinned else "/ws", ann)
         loop = asyncio.get_running_loop()
-        await loop.sock_sendall(flooding, masked(0x89, b"p") * 100)
+        await loop.sock_sendall(flooding, flood * 500)
         got = b""
         async with asyncio.timeout(5):
-            while got.count(b"\x8a\x01p") < 100:
+            while b"\x88\x0a" + (4429).to_bytes(2, "big") + b"too fast" not in got:
                 got += await loop.sock_recv(flooding, 65_536)
-        assert gateway.app.counts.throttled > 0
+        assert gateway.app.counts.closes == {"too fast": 1}
         flooding.close()
+        with pytest.raises(InvalidStatus) as refused:
+            async with gateway.ws("/ws", ann):
+                pass
+        assert refused.value.response.status_code == 429
+        assert int(refused.value.response.headers["retry-after"]) > 0
+        async with gateway.ws("/ws", bob) as innocent, gateway.ws("/ws") as stranger:
+            for socket in (innocent, stranger):
+                await say(socket, type="ping", id="1")
+                assert (await said(socket))["id"] == "1"
+
+
+async def test_a_flood_that_is_not_read_costs_nothing():
+    """While a socket waits for its turn nothing is read of it; what it sends stays in the network."""
+    async with running(frame_rate=0.001, frame_burst=1, spare_rate=0.001) as gateway:
+        flooding = await raw(gateway, "/ws", {})
+        await until(lambda: gateway.app.counts.sockets == 1)
+        (session,) = gateway.app._hall.sessions
+        lane = gateway.app._doorway._around.lane
+        lane._tick = lambda: None  # nobody's turn comes
+        loop = asyncio.get_running_loop()
+        sending = asyncio.create_task(loop.sock_sendall(flooding, masked(0x89, b"p") * 1_000_000))
+        await until(lambda: session.socket._halted)
+        held = len(session.socket._inbox)
+        assert held < 256 * 1024
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert len(session.socket._inbox) == held
+        assert not sending.done()
+        sending.cancel()
+        flooding.close()
+
+
+async def test_a_crowd_of_handshakes_is_let_in_one_by_one():
+    """Beyond their rate handshakes wait for their turn, and each is done."""
+    async with running(handshake_rate=0.001) as gateway, AsyncExitStack() as stack:
+        opening = [stack.enter_async_context(gateway.ws("/ws")) for _ in range(20)]
+        for socket in await asyncio.gather(*opening):
+            await say(socket, type="ping", id="1")
+            assert (await said(socket))["id"] == "1"
+
+
+async def test_handshakes_of_one_user_have_a_limit():
+    """Beyond it they're closed 4429, then refused at the door; another user isn't concerned."""
+    async with running(connect_rate=0.01, connect_burst=2) as gateway:
+        ann, bob = await gateway.player("Ann"), await gateway.player("Bob")
+        for _ in range(2):
+            async with gateway.ws("/ws", ann):
+                pass
+        async with gateway.ws("/ws", ann) as third:
+            await third.wait_closed()
+            assert third.close_code == 4429
+        with pytest.raises(InvalidStatus):
+            async with gateway.ws("/ws", ann):
+                pass
+        async with gateway.ws("/ws", bob) as socket:
+            await say(socket, type="ping", id="1")
+            assert (await said(socket))["id"] == "1"
 
 
 async def test_commands_beyond_the_bound_wait_until_one_is_answered():

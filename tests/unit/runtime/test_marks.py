@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.marks import PER_SEAT, KeyReused, find, mark, remember
+from runtime.marks import ENTRY, PER_SEAT, KeyReused, find, mark, remember
 
 commands = st.lists(
     st.tuples(
@@ -32,7 +32,7 @@ def test_the_last_sixteen_of_each_seat_are_known(script):
         seq += 1
         memory = remember(memory, this, seq)
         model[seat] = [*model[seat], (key, body, seq)][-PER_SEAT:]
-    assert len(memory) == 12 * sum(map(len, model.values()))
+    assert len(memory) == ENTRY * sum(map(len, model.values()))
 
 
 def test_users_do_not_share_keys():

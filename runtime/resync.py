@@ -1,0 +1,73 @@
+"""Taking up watches again: after a take-over thousands of games must be watched at their new owner.
+
+They're asked for in slices, so that neither end is kept from the commands that wait meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+SLICE = 100
+"""So many games of a partition are asked for at a time."""
+_PAUSE_S = 0.02
+_PATIENCE_S = 5.0
+
+
+class Resync:
+    """Which games are to be asked for, and which were and aren't answered yet."""
+
+    def __init__(self, ask: Callable[[int, Sequence[str]], bool]) -> None:
+        """Ask by `ask(partition, games)`; it returns whether there's an owner to ask."""
+        self._ask = ask
+        self._waiting: dict[int, dict[str, None]] = {}
+        self._asked: dict[str, tuple[int, float]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, partition: int, games: Sequence[str]) -> None:
+        """Ask for these games (again)."""
+        for game in games:
+            self._asked.pop(game, None)
+        self._waiting.setdefault(partition, {}).update(dict.fromkeys(games))
+        self._schedule(0.0)
+
+    def done(self, game: str) -> None:
+        """A game was answered."""
+        self._asked.pop(game, None)
+
+    def forget(self, partition: int, game: str) -> None:
+        """Nobody watches the game any more."""
+        self._asked.pop(game, None)
+        self._waiting.get(partition, {}).pop(game, None)
+
+    def _schedule(self, after: float) -> None:
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(after, self._turn)
+
+    def _turn(self) -> None:
+        self._timer = None
+        now = asyncio.get_running_loop().time()
+        for partition, games in list(self._waiting.items()):
+            some = list(games)[:SLICE]
+            if some and not self._ask(partition, some):
+                continue  # no owner yet; it's asked when there is one, or in a moment
+            for game in some:
+                del games[game]
+                self._asked[game] = partition, now
+            if not games:
+                del self._waiting[partition]
+        for game, (partition, since) in list(self._asked.items()):
+            if now - since <= _PATIENCE_S:
+                break  # they're in the order in which they were asked
+            self.add(partition, [game])
+        if self._waiting:
+            self._schedule(_PAUSE_S)
+        elif self._asked:
+            self._schedule(_PATIENCE_S / 5)
+
+    def close(self) -> None:
+        """Ask for nothing more."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._waiting.clear()
+        self._asked.clear()
