@@ -34,6 +34,8 @@ class Command(Struct, kw_only=True, forbid_unknown_fields=True, tag_field="type"
     """Whether `decide` needs `Context.away` (it costs a little to fill in)."""
     answers_game: ClassVar[bool] = False
     """Whether HTTP answers it with the whole game instead of the event."""
+    internal: ClassVar[tuple[str, ...]] = ()
+    """Fields that only games send each other (`Effect`); clients aren't told of them."""
 
 
 class Event(Struct, kw_only=True, tag_field="type"):
@@ -52,6 +54,13 @@ class Event(Struct, kw_only=True, tag_field="type"):
 
 class Query(Struct, kw_only=True, forbid_unknown_fields=True):
     """A question about a state. It changes nothing and is answered away from the game's owner."""
+
+
+class Player(Struct, frozen=True):
+    """Somebody in the answer to a query. A game gives the id, the gateway adds the name."""
+
+    id: UserId
+    name: str | None
 
 
 class Deadline(Struct, frozen=True):
@@ -161,6 +170,8 @@ class Behaviour(Protocol):
     queries: Mapping[str, type[Query]]
     """Public name -> query; "state" is always among them (GET /games/{id}; its fields are the
     query parameters); the others are POST /games/{id}/{name}."""
+    answers: Mapping[str, type[Struct]]
+    """Public name of each query -> the shape of what `view` answers, for the API's documents."""
     exports: Mapping[str, str]
     """Ending of the path -> media type of what `export` returns ({"pgn": "application/..."})."""
     events: Sequence[type[Event]]
@@ -206,7 +217,7 @@ class Behaviour(Protocol):
     def view(self, state: Any, query: Any, viewer: UserId | None) -> Mapping[str, Any]:
         """Answer one of `queries` as `viewer` may see it, ready for JSON.
 
-        A player stands in it as {"id": USER}; the gateway adds names. May raise `Rejected`.
+        A `Player` stands in it as {"id": USER}; the gateway adds names. May raise `Rejected`.
         """
         ...
 

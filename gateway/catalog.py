@@ -77,6 +77,8 @@ class Catalog:
             if name in self.actions or name in _TAKEN:
                 raise ValueError(f"{behaviour.kind}'s query {name!r} has a name that is taken")
             self.queries.add(name)
+        if behaviour.answers.keys() != behaviour.queries.keys():
+            raise ValueError(f"{behaviour.kind} doesn't say what each of its queries answers")
         for ending, media in behaviour.exports.items():
             if self.exports.setdefault(ending, media) != media:
                 raise ValueError(f"{behaviour.kind}'s export {ending!r} has a name that is taken")

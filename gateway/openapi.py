@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 from importlib.metadata import version
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
@@ -12,6 +12,7 @@ from gateway.catalog import Catalog
 from gateway.http_games import EventsQuery
 from gateway.pages import NewToken
 from gateway.schemas import Schema, Schemas, first_line, merged
+from runtime.operations import Progress, Verb
 
 _PROBLEM = {"$ref": "#/components/schemas/Problem"}
 _GAME = {"$ref": "#/components/schemas/Game"}
@@ -22,6 +23,10 @@ _KEY: Schema = {
     "description": "A repeat under the same key acts once and gets the first answer.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 128},
 }
+_READ: Schema = {"security": [{}, {"token": []}]}
+"""Reading needs no token; a bad one is refused all the same."""
+_BODY = (400, 408, 413)
+"""What may be wrong with a body."""
 _ABOUT = (
     "Live games, every one an actor: an answered command is in the log. Errors are"
     " application/problem+json with a stable `code`."
@@ -30,15 +35,22 @@ _ABOUT = (
 
 def openapi(catalog: Catalog) -> bytes:
     """Return the document as JSON."""
-    schemas = Schemas(catalog)
-    paths = {**_tokens(), **_games(catalog, schemas), **_operators()}
+    schemas = Schemas(catalog, *get_args(Verb), Progress)
+    paths = {**_tokens(), **_games(catalog, schemas), **_health(), **_operations(schemas)}
     document = {
         "openapi": "3.1.0",
         "info": {"title": "gameshard", "version": version("gameshard"), "description": _ABOUT},
         "paths": paths,
         "components": {
             "schemas": schemas.components,
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": {
+                "token": {"type": "http", "scheme": "bearer"},
+                "operator": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "The operators' token, made from the cluster's secret.",
+                },
+            },
         },
     }
     return msgspec.json.encode(document)
@@ -75,7 +87,7 @@ def _games(catalog: Catalog, schemas: Schemas) -> Schema:
     kinds = list(catalog.kinds.values())
     statuses = sorted({s for kind in kinds for s in kind.behaviour.rejections.values()})
     creates = [schemas.body(kind.behaviour.commands["create"]) for kind in kinds]
-    created = _answers(201, "The game; Location says where.", _GAME, 400, 401, 413, *statuses)
+    created = _answers(201, "The game; Location says where.", _GAME, *_BODY, 401, *statuses)
     paths: Schema = {
         "/games": {
             "post": _operation(
@@ -91,9 +103,9 @@ def _games(catalog: Catalog, schemas: Schemas) -> Schema:
         "/games/{id}/events": {"get": _events(catalog, schemas)},
     }
     for ending, media in catalog.exports.items():
-        answers = _answers(200, "The whole game.", None, 404)
+        answers = _answers(200, "The whole game.", None, 400, 401, 404)
         answers["200"]["content"] = _content({"type": "string"}, media)
-        operation = _operation(f"export-{ending}", f"The game as {ending}", answers)
+        operation = _operation(f"export-{ending}", f"The game as {ending}", answers, **_READ)
         paths[f"/games/{{id}}.{ending}"] = {"get": {**operation, "parameters": [_ID]}}
     for segment, name in catalog.actions.items():
         paths[f"/games/{{id}}/{segment}"] = {"post": _action(catalog, schemas, name, statuses)}
@@ -110,9 +122,9 @@ def _state(catalog: Catalog) -> Schema:
         for p in _parameters(query)
         if kind
     ]
-    answers = _answers(200, "The game; its ETag is its seq.", _GAME, 400, 404)
+    answers = _answers(200, "The game; its ETag is its seq.", _GAME, 400, 401, 404)
     answers["304"] = {"description": "Nothing has happened since If-None-Match."}
-    return _operation("state", "The game as it is", answers, parameters=[_ID, *parameters])
+    return _operation("state", "The game as it is", answers, **_READ, parameters=[_ID, *parameters])
 
 
 def _events(catalog: Catalog, schemas: Schemas) -> Schema:
@@ -128,7 +140,8 @@ def _events(catalog: Catalog, schemas: Schemas) -> Schema:
     return _operation(
         "events",
         "What has happened after a seq; waits for it if asked to",
-        _answers(200, "The events, in order.", body, 400, 404),
+        _answers(200, "The events, in order.", body, 400, 401, 404),
+        **_READ,
         parameters=[_ID, *_parameters(EventsQuery)],
     )
 
@@ -141,7 +154,7 @@ def _action(catalog: Catalog, schemas: Schemas, name: str, statuses: list[int]) 
     return _operation(
         name,
         first_line(found[0][1]),
-        _answers(200, text, answer, 400, 401, 404, 413, *statuses),
+        _answers(200, text, answer, *_BODY, 401, 404, *statuses),
         parameters=[_ID, _KEY],
         requestBody={"content": _content(merged([schemas.body(c) for _, c in found]))},
         security=[{"token": []}],
@@ -149,13 +162,15 @@ def _action(catalog: Catalog, schemas: Schemas, name: str, statuses: list[int]) 
 
 
 def _query(catalog: Catalog, schemas: Schemas, name: str) -> Schema:
-    found = [query for _, known, query in catalog.asked() if known == name]
+    found = [(kind, query) for kind, known, query in catalog.asked() if known == name]
+    answer = merged([schemas.ref(kind.behaviour.answers[name]) for kind, _ in found])
     return _operation(
         name,
-        first_line(found[0]),
-        _answers(200, "The answer.", {"type": "object"}, 400, 404, 413),
+        first_line(found[0][1]),
+        _answers(200, "The answer.", answer, *_BODY, 401, 404),
+        **_READ,
         parameters=[_ID],
-        requestBody={"content": _content(merged([schemas.ref(q) for q in found]))},
+        requestBody={"content": _content(merged([schemas.ref(q) for _, q in found]))},
     )
 
 
@@ -177,7 +192,7 @@ def _tokens() -> Schema:
     operation = _operation(
         "token",
         "Take a guest's token",
-        _answers(201, "The token.", token, 400, 403),
+        _answers(201, "The token.", token, *_BODY, 403),
         requestBody={"content": _content(body)},
     )
     return {"/tokens": {"post": operation}, "/users/{id}/games": {"get": _played()}}
@@ -210,14 +225,15 @@ def _played() -> Schema:
     return _operation(
         "played",
         "A user's ended games, newest first",
-        _answers(200, "The games.", body, 400),
+        _answers(200, "The games.", body, 400, 401),
+        **_READ,
         parameters=[_ID, *parameters],
     )
 
 
-def _operators() -> Schema:
+def _health() -> Schema:
     answers = _answers(200, "All is well.", {"type": "object"})
-    return {
+    paths: Schema = {
         f"/{name}": {"get": _operation(name, text, answers)}
         for name, text in (
             ("healthz", "Whether this gateway lives"),
@@ -225,3 +241,24 @@ def _operators() -> Schema:
             ("shards", "Who owns what, and how they are"),
         )
     }
+    counts = _answers(200, "In the text format of Prometheus.", None)
+    counts["200"]["content"] = _content({"type": "string"}, "text/plain")
+    paths["/metrics"] = {"get": _operation("metrics", "What this gateway has counted", counts)}
+    problem = _answers(200, "Its status and title.", _PROBLEM, 404)
+    code = {"name": "code", "in": "path", "required": True, "schema": {"type": "string"}}
+    paths["/problems/{code}"] = {
+        "get": _operation("problem", "What a `code` of errors means", problem, parameters=[code])
+    }
+    return paths
+
+
+def _operations(schemas: Schemas) -> Schema:
+    verbs = merged([schemas.ref(verb) for verb in get_args(Verb)])
+    operation = _operation(
+        "operate",
+        "Begin an operation; GET /shards shows how it goes",
+        _answers(202, "It has begun.", schemas.ref(Progress), 401, 408, 409, 413),
+        requestBody={"required": True, "content": _content(verbs)},
+        security=[{"operator": []}],
+    )
+    return {"/operations": {"post": operation}}

@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from actors.behaviour import Command
-from gateway.catalog import Catalog
+from actors.behaviour import Command, Player
+from gateway.catalog import Catalog, Kind
 from gateway.frames import (
     Accepted,
     Plain,
@@ -39,22 +39,11 @@ SERVER_FRAMES: dict[str, type] = {
     "reconnect": Reconnect,
 }
 
-PLAYER: Schema = {
-    "type": ["object", "null"],
-    "properties": {"id": {"type": "string"}, "name": {"type": ["string", "null"]}},
-    "required": ["id", "name"],
-}
-GAME: Schema = {
-    "type": "object",
-    "description": "The game as its kind shows it; every kind has these and adds its own.",
-    "properties": {
-        "id": {"type": "string"},
-        "kind": {"type": "string"},
-        "seq": {"type": "integer", "description": "Events so far; the ETag."},
-        "now": {"type": "string", "format": "date-time", "description": "The server's time."},
-    },
-    "required": ["id", "kind", "seq", "now"],
-    "additionalProperties": True,
+_EVERY_GAME: Schema = {
+    "id": {"type": "string"},
+    "kind": {"type": "string"},
+    "seq": {"type": "integer", "description": "Events so far; the ETag."},
+    "now": {"type": "string", "format": "date-time", "description": "The server's time."},
 }
 PROBLEM: Schema = {
     "type": "object",
@@ -74,16 +63,29 @@ PROBLEM: Schema = {
 class Schemas:
     """All schemas of a catalog, named once, and references to them."""
 
-    def __init__(self, catalog: Catalog) -> None:
-        """Make the schemas of the catalog's commands, queries and events."""
-        types: list[type] = [*BUILT_IN_FRAMES.values(), *SERVER_FRAMES.values()]
+    def __init__(self, catalog: Catalog, *more: type) -> None:
+        """Make the schemas of the catalog's commands, queries, answers, events and of `more`."""
+        types: list[type] = [*BUILT_IN_FRAMES.values(), *SERVER_FRAMES.values(), Player, *more]
         for kind in catalog.kinds.values():
             behaviour = kind.behaviour
             types += [*behaviour.commands.values(), *behaviour.queries.values(), *behaviour.events]
+            types += behaviour.answers.values()
         types = list(dict.fromkeys(types))
         found, self.components = msgspec.json.schema_components(types, ref_template=_TEMPLATE)
         self._found = dict(zip(types, found, strict=True))
-        self.components.update(Game=GAME, Player=PLAYER, Problem=PROBLEM)
+        games = [self._whole(kind) for kind in catalog.kinds.values()]
+        self.components["Game"] = {"description": "A game of any kind.", **merged(games)}
+        self.components["Problem"] = PROBLEM
+
+    def _whole(self, kind: Kind) -> Schema:
+        """Add to what a kind of game shows what the gateway tells of every game."""
+        answer = kind.behaviour.answers["state"]
+        schema = self.schema(answer)
+        every = _EVERY_GAME | {"kind": {"const": kind.name}}
+        own = {k: v for k, v in schema.get("properties", {}).items() if k not in every}
+        schema["properties"] = every | own
+        schema["required"] = list(dict.fromkeys([*every, *schema.get("required", ())]))
+        return self.ref(answer)
 
     def ref(self, of: type) -> Schema:
         """Return a reference to a type's schema."""
@@ -94,11 +96,12 @@ class Schemas:
         return self.components[self._found[of]["$ref"].rsplit("/", 1)[1]]
 
     def body(self, command: type[Command]) -> Schema:
-        """Return the schema of a command as the body of a request, without its envelope."""
+        """Return the schema of a command as a client's body: without envelope and inner fields."""
+        hidden = (*_ENVELOPE, *command.internal)
         schema = dict(self.schema(command))
         fields = schema.get("properties", {})
-        schema["properties"] = {k: v for k, v in fields.items() if k not in _ENVELOPE}
-        schema["required"] = [k for k in schema.get("required", ()) if k not in _ENVELOPE]
+        schema["properties"] = {k: v for k, v in fields.items() if k not in hidden}
+        schema["required"] = [k for k in schema.get("required", ()) if k not in hidden]
         schema.pop("title", None)
         return schema
 

@@ -6,7 +6,7 @@ evolve    state      fact -> state, and how little of it is kept
 position  moves      boards and moves as bytes
 endings   variants   the rules, python-chess underneath
 clock                time, lag, deadlines
-packing   view  pgn  how a game is stored, shown, exported
+packing   view  pgn  how a game is stored, shown (in the shapes of shown), exported
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec import Struct
 
 from actors.behaviour import Behaviour, Command, Effect, Event, Outline, Query, UserId
 from actors.chess.clock import next_deadline
@@ -24,10 +25,12 @@ from actors.chess.events import EVENTS, RematchAgreed
 from actors.chess.evolve import evolve
 from actors.chess.packing import pack, unpack
 from actors.chess.pgn import pgn
+from actors.chess.shown import ANSWERS
 from actors.chess.state import Game, plies
 from actors.chess.view import view
 
 __all__ = [
+    "answers",
     "commands",
     "decide",
     "effects",
@@ -50,6 +53,7 @@ kind: str = "chess"
 commands: Mapping[str, type[Command]] = COMMANDS
 paths: Mapping[str, str] = PATHS
 queries: Mapping[str, type[Query]] = QUERIES
+answers: Mapping[str, type[Struct]] = ANSWERS
 exports: Mapping[str, str] = {"pgn": "application/x-chess-pgn"}
 events: Sequence[type[Event]] = EVENTS
 rejections: Mapping[str, int] = REJECTIONS

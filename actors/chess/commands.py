@@ -27,9 +27,10 @@ class CreateGame(Command, tag="create"):
     `fen` needs no variant: with "standard" it makes a game "fromPosition". If `opponent` is
     named, nobody else may join. A game that nobody joins is aborted after a day, or after 30 days
     if its clock is one of days.
-
-    The last three are for the runtime's own use (a rematch): both players sit at once.
     """
+
+    # The last three are for a rematch, which is created by the game before: both sit at once.
+    internal: ClassVar[tuple[str, ...]] = ("white", "black", "rematch_of")
 
     kind: str = "chess"
     variant: VariantName = "standard"

@@ -6,7 +6,7 @@ A whole game as a package of its own. Nothing outside this folder knows that it 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import msgspec
 from msgspec import Struct
@@ -17,6 +17,7 @@ from actors.behaviour import (
     Effect,
     Event,
     Outline,
+    Player,
     Query,
     Rejected,
     Repeated,
@@ -63,6 +64,15 @@ class GetTable(Query):
     pass
 
 
+class TableShown(Struct):
+    status: Literal["open", "started", "ended"]
+    pile: int
+    turn: Literal["first", "second"]
+    first: Player | None
+    second: Player | None
+    winner: Literal["first", "second"] | None
+
+
 class Table(Struct, array_like=True):
     pile: int
     seats: list[UserId]
@@ -76,6 +86,7 @@ kind = "nim"
 commands = {"create": CreateTable, "join": Join, "take": Take}
 paths: Mapping[str, str] = {}
 queries = {"state": GetTable}
+answers = {"state": TableShown}
 exports: Mapping[str, str] = {}
 events = (TableCreated, Joined, Taken, Won)
 rejections = {

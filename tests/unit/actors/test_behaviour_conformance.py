@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from random import Random
+from typing import Any
 
+import jsonschema
 import msgspec
 import pytest
 from behaviour_play import Play
@@ -12,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from actors.behaviour import Behaviour, event_decoder
+from gateway.names import people
 from runtime.behaviours import load
 
 STATUSES = {"open", "started", "ended"}
@@ -49,6 +52,31 @@ def test_commands_refuse_unknown_fields(behaviour: Behaviour) -> None:
     for name, command in behaviour.commands.items():
         with pytest.raises(msgspec.ValidationError):
             msgspec.convert({"type": name, "no_such_field": 1}, command)
+
+
+def strict(node: Any) -> Any:
+    """Return a schema that takes nothing beyond what it names."""
+    if isinstance(node, list):
+        return [strict(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    node = {k: strict(v) for k, v in node.items()}
+    return node | {"additionalProperties": False} if "properties" in node else node
+
+
+@every_behaviour
+@played
+@given(seed=seeds)
+def test_answers_have_their_published_shape(behaviour: Behaviour, seed: int) -> None:
+    """Whatever has happened, every query's answer is of its type, and has nothing beside."""
+    play = Play(behaviour, Random(seed)).run(20)
+    for name, query in behaviour.queries.items():
+        schema = strict(msgspec.json.schema(behaviour.answers[name]))
+        asked = msgspec.convert(play.script.queries.get(name, {}), query)
+        answer = msgspec.to_builtins(behaviour.view(play.live, asked, None))
+        for player in people(answer):
+            player["name"] = None  # the gateway's part
+        jsonschema.validate(answer, schema)
 
 
 @every_behaviour

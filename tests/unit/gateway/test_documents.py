@@ -3,6 +3,7 @@
 import json
 
 import jsonschema
+import pytest
 from gateway_of_tests import running
 
 from gateway.asyncapi import asyncapi
@@ -89,13 +90,86 @@ async def test_the_documents_are_true_of_the_routes():
         game = await gateway.game(ann)
         for path, methods in document["paths"].items():
             for method, operation in methods.items():
-                url = path.replace("{id}", game)
+                url = path.replace("{id}", game).replace("{code}", "rate_limited")
+                bad = {"authorization": "Bearer nonsense"}
+                if method == "post":
+                    large = b"[" + b" " * 70_000
+                    wrong = await gateway.http.post(url, headers=ann, content=large)
+                    assert str(wrong.status_code) in operation["responses"], (path, wrong.text)
+                unknown = await gateway.http.request(method, url, headers=bad)
+                assert str(unknown.status_code) in operation["responses"], (path, unknown.text)
                 answer = await gateway.http.request(method, url, headers=ann)
                 case = (method, path, answer.status_code)
                 assert str(answer.status_code) in operation["responses"], case
                 if answer.status_code == 404:  # the route is there: another game's command
                     assert answer.json()["code"] == "unknown_command", case
                 assert answer.status_code not in (405, 500), case
+
+
+async def test_every_route_is_documented():
+    """What the gateway answers besides its pages and documents is in OpenAPI."""
+    async with running() as gateway:
+        document = (await gateway.http.get("/openapi.json")).json()
+        served = {route.path for route in gateway.app._starlette.routes}
+        pages = {"/", "/docs", "/openapi.json", "/asyncapi.json", "/web"}
+        assert served - pages <= document["paths"].keys()
+
+
+def test_what_only_games_may_send_is_not_offered():
+    """The body of a creation has none of the fields that a client's creation is refused for."""
+    http, _ = documents()
+    content = http["paths"]["/games"]["post"]["requestBody"]["content"]["application/json"]
+    fields = {name for schema in content["schema"]["anyOf"] for name in schema["properties"]}
+    assert {"kind", "variant", "fen", "opponent", "clock"} <= fields
+    assert not fields & {"white", "black", "rematch_of", "game", "id", "type"}
+
+
+def strict(node):
+    """Return a schema that takes nothing beyond what it names."""
+    if isinstance(node, list):
+        return [strict(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    node = {k: strict(v) for k, v in node.items()}
+    return node | {"additionalProperties": False} if "properties" in node else node
+
+
+async def test_games_of_every_kind_look_as_documented():
+    """New, played and ended, plain and with all that can be asked for: nothing more, nothing less."""
+    clock = {"initial": 60, "increment": 1}
+    moves = {
+        "chess": [("moves", {"uci": "e2e4"}), ("moves", {"uci": "e7e5"}), ("draw", {})],
+        "nim": [("take", {"count": 3}), ("take", {"count": 2})],
+    }
+    bodies = {
+        "chess": [{"color": "white", "clock": clock}, {"color": "white"}],
+        "nim": [{"pile": 5}],
+    }
+    async with running() as gateway:
+        document = strict((await gateway.http.get("/openapi.json")).json())
+        game = {"$ref": "#/components/schemas/Game", "components": document["components"]}
+        ann, bob = await gateway.player("Ann"), await gateway.player("Bob")
+        for kind, body in [(k, b) for k, some in bodies.items() for b in some]:
+            made = await gateway.http.post("/games", json={"kind": kind} | body, headers=ann)
+            path = f"/games/{made.json()['id']}"
+            looks = [made, await gateway.http.post(f"{path}/join", headers=bob)]
+            for turn, (command, sent) in enumerate(moves[kind]):
+                who = (ann, bob)[turn % 2]
+                done = await gateway.http.post(f"{path}/{command}", json=sent, headers=who)
+                assert done.status_code == 200, done.text
+                looks.append(await gateway.http.get(path))
+            if kind == "chess":
+                await gateway.http.post(f"{path}/resign", headers=bob)
+                looks.append(await gateway.http.get(f"{path}?san=1"))
+                legal = await gateway.http.post(f"{path}/validate", json={"uci": "g1f3"})
+                shape = document["paths"]["/games/{id}/validate"]["post"]["responses"]["200"]
+                schema = shape["content"]["application/json"]["schema"]
+                jsonschema.validate(legal.json(), game | schema)
+            assert looks[-1].json()["status"] == "ended"
+            for look in looks:
+                jsonschema.validate(look.json(), game)
+                with pytest.raises(jsonschema.ValidationError):
+                    jsonschema.validate(look.json() | {"more": 1}, game)
 
 
 async def test_the_answers_are_of_the_documented_shapes():

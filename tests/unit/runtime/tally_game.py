@@ -136,6 +136,7 @@ behaviour = SimpleNamespace(
     commands={"create": Create, "add": Add, "finish": Finish},
     paths={},
     queries={"state": Query},
+    answers={"state": Struct},
     exports={},
     events=(Created, Added, Woken, Slept, Finished),
     rejections={"game_over": 409, "negative": 422},
