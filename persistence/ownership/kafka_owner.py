@@ -59,6 +59,8 @@ class KafkaOwner(Owner):
     """Kafka's breaker is open: what is new goes to the outbox."""
     _doubted = False
     _fenced = False
+    _unclaimed = False
+    """The switch broke off a claim: where Kafka's log ends isn't known."""
     _loaded_once = False
     _number = 0
     _since = 0.0
@@ -224,6 +226,7 @@ class KafkaOwner(Owner):
             self._claiming.stop()
             self._claiming = None
         self.asks.forget(self._number)
+        self._unclaimed = self.phase == "claiming"
         self.phase = "switching"
         rows = self.batches.follow()
         self.asks.ask(SwitchRow, self._switched, self.epoch, self.version, self.end, rows)
@@ -260,7 +263,9 @@ class KafkaOwner(Owner):
         self.batches.unfollow()
         self.phase = "kafka"
         self._since = self.now
-        if self.batches.flight is not None:
+        if self._unclaimed:  # under the new identity a batch in doubt would land a second time
+            self._claim_again()
+        elif self.batches.flight is not None:
             self._doubted = True
             self._send_again(self.batches.flight)
         else:

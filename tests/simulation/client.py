@@ -23,7 +23,10 @@ class Gateway:
         self.newest: dict[str, int] = {}
 
     def route(self, routes: dict[str, tuple[int, str]]) -> None:
-        """Take a table; epochs only grow."""
+        """Take a table, unless we are deaf just now; epochs only grow."""
+        world = self.system.world
+        if not world.calm and world.random() < world.weather.deaf:
+            return
         for partition, (epoch, owner) in routes.items():
             if epoch > self.routes.get(partition, (0, ""))[0]:
                 self.routes[partition] = epoch, owner

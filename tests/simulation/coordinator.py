@@ -62,6 +62,12 @@ class Coordinator:
         if known is None or _life(incarnation) >= _life(known.incarnation):
             self.seen[name] = Seen(incarnation, status, opened, self.world.now)
 
+    def ended(self, incarnation: str) -> None:
+        """Say nothing: silence has to do."""
+
+    def lost(self, partition: str, epoch: int) -> None:
+        """Wait for the next beat, which says the same."""
+
     def ask_routes(self, gateway: Gateway) -> None:
         """Answer a gateway."""
         if self.world.now >= self.asleep_until:

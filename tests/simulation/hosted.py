@@ -49,7 +49,7 @@ class Reply:
 
     __slots__ = ("command", "told")
 
-    def __init__(self, command: Command, told: Told) -> None:
+    def __init__(self, command: Command | None, told: Told) -> None:
         self.command, self.told = command, told
 
 
@@ -61,6 +61,7 @@ class Hosted:
         self.world = shard.world
         self.games: dict[str, Game] = {}
         self.releasing = False
+        self._acts = 0
         self.requests = Requests(self)
         self.loading = Loading(self)
         self.keeping = Keeping(self)
@@ -80,6 +81,22 @@ class Hosted:
         self.owner.tick(self.shard.clock())
         self.perform()
         self.keeping.tick()
+        fate = self.world.random()
+        if fate < 0.02:
+            self._touch()
+        elif fate < 0.05 and self.owner.serving and not self.owner.sealed:
+            self._act()
+
+    def _touch(self) -> None:
+        """Ask, now and then, whether the partition is still ours: nobody else may tell us."""
+        row = self.stores.row
+
+        def touched(epoch: Any) -> None:
+            if isinstance(epoch, int) and not self.owner.closed:
+                self.owner.superseded(epoch)
+                self.perform()
+
+        self.shard.request(self, "postgres", None, lambda: row.epoch, touched)
 
     def receive(self, answer: answers.Answer) -> None:
         """Take a store's answer."""
@@ -112,6 +129,14 @@ class Hosted:
             self.owner.commit()
             self.perform()
 
+    def _act(self) -> None:
+        """Let a deadline come: an event that nobody asked for, so nobody has to find us first."""
+        self._acts += 1
+        name = f"{self.stores.prefix}g{self._acts % 2}"
+        self._append(name, f"{self}#{self._acts}".encode(), None)
+        self.owner.commit()
+        self.perform()
+
     # --- commands ---------------------------------------------------------------------------------
 
     def command(self, command: Command) -> None:
@@ -128,9 +153,7 @@ class Hosted:
     def _execute(self, command: Command) -> None:
         owner, name = self.owner, command.game
         game = self.games.get(name)
-        if game is None:
-            game = self.games[name] = Game([], 0, self.stores.end(owner))
-        events = game.events
+        events = game.events if game is not None else []
         if command.view:
             told = Told(name, len(events), events[-1] if events else b"")
             owner.say(name, Reply(command, told))
@@ -138,15 +161,22 @@ class Hosted:
             told = Told(name, events.index(command.value) + 1, command.value)
             owner.say(name, Reply(command, told))
         else:
-            if len(events) == game.saved:
-                game.since = self.stores.end(owner)
-            events.append(command.value)
-            told = Told(name, len(events), command.value)
-            owner.propose([Record(name, told.seq, command.value)], Reply(command, told))
+            self._append(name, command.value, command)
             if self.world.random() < 0.2:  # otherwise what else comes in this turn joins it
                 owner.commit()
             else:
                 self.world.at(0.3, self.commit)
+
+    def _append(self, name: str, value: bytes, command: Command | None) -> None:
+        """Apply an event in memory, at once, and propose it to the log."""
+        game = self.games.get(name)
+        if game is None:
+            game = self.games[name] = Game([], 0, self.stores.end(self.owner))
+        if len(game.events) == game.saved:
+            game.since = self.stores.end(self.owner)
+        game.events.append(value)
+        told = Told(name, len(game.events), value)
+        self.owner.propose([Record(name, told.seq, value)], Reply(command, told))
 
     # --- news -------------------------------------------------------------------------------------
 

@@ -145,7 +145,7 @@ class Loading:
         hot: Hot | None,
         step: int = 1,
     ) -> int:
-        """Bring the games to life; return the highest epoch of the claims on the way.
+        """Bring the games to life; return the highest epoch that is seen on the way.
 
         Raises:
             Gap: If an event is missing.
@@ -156,7 +156,7 @@ class Loading:
             saved = len(stored.get(name, ()))
             if len(events) > saved:
                 games[name] = Game(list(events), saved, 0)
-        highest = 0
+        highest = 0 if hot is None else hot.epoch
         for entry in entries:
             if isinstance(entry, PartitionOpened):
                 highest = max(highest, entry.epoch)

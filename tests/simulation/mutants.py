@@ -169,22 +169,25 @@ def no_replay_to_the_claim() -> Patches:
 
 @mutant
 def no_second_look() -> Patches:
-    """Rule 2: trust the look that was made when the epoch was opened."""
+    """Rule 2: the row is looked at before InitProducerId only; the load reads its checkpoint."""
 
     def _look(self: Claiming) -> None:
         row = getattr(self._claimant, "row_at_opening", None)
         if row is None:
             look(self)
         else:
-            self.row = row
-            self._claim()
+            self._looked(RowRead(0, row))
 
     def _opened(self: KafkaOwner, row: Any) -> None:
-        self.row_at_opening = row if row.producer_id is not None else None
+        self.row_at_opening = row if row.producer_id is not None else None  # type: ignore[attr-defined]
         opened(self, row)
 
-    look, opened = Claiming._look, KafkaOwner._opened
-    return [(Claiming, "_look", _look), (KafkaOwner, "_opened", _opened)]
+    def load(self: Loading, request: Any) -> None:
+        start = max(request.start, min(self.stores.row.checkpoint, request.end))
+        load_from(self, actions.Load(request.number, start, request.end))
+
+    look, opened, load_from = Claiming._look, KafkaOwner._opened, Loading.load
+    return [(Claiming, "_look", _look), (KafkaOwner, "_opened", _opened), (Loading, "load", load)]
 
 
 @mutant
@@ -708,7 +711,7 @@ def hot_state_not_proven_complete() -> Patches:
     def read(self: Cache) -> Any:
         if self.mark is None:
             return None
-        return Hot(self.mark[1], {game: list(events) for game, (_, events) in self.games.items()})
+        return Hot(*self.mark, {game: list(events) for game, (_, events) in self.games.items()})
 
     return [(Cache, "read", read)]
 

@@ -23,6 +23,7 @@ class Write(NamedTuple):
 class Hot(NamedTuple):
     """What is read at once."""
 
+    epoch: int
     checkpoint: int
     games: dict[str, list[bytes]]
 
@@ -66,7 +67,7 @@ class Cache:
             if there is None or len(there[1]) < seq:
                 return None
             games[game] = list(there[1])
-        return Hot(self.mark[1], games)
+        return Hot(*self.mark, games)
 
     def suffer(self) -> None:
         """Lose something."""

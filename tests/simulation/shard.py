@@ -22,7 +22,7 @@ TIMEOUT = 60.0
 DANGEROUS = {
     actions.InitProducer: 0.3,
     actions.ReadRow: 0.5,
-    actions.OpenRow: 0.15,
+    actions.OpenRow: 0.4,
     actions.NoteProducer: 0.5,
     actions.Load: 0.2,
     actions.LoadOutbox: 0.2,
@@ -74,6 +74,7 @@ class Shard:
             self.world.say(f"{self.incarnation} crashes")
             self.alive = False
             self.hosted = {}
+            self.world.at(80.0 * self.world.random(), self.system.ended, self.incarnation)
             self.world.at(5.0 + 130.0 * self.world.random(), self.start)
 
     def sleep(self, ms: float) -> None:
@@ -173,6 +174,16 @@ class Shard:
         """Make the owner of a partition."""
         return kind(epoch, self.incarnation, self.settings)
 
+    def superseded(self, life: int, partition: str, epoch: int) -> None:
+        """Hear from the coordinator that a partition has another owner."""
+        self.inbox(life, self._superseded, partition, epoch)
+
+    def _superseded(self, partition: str, epoch: int) -> None:
+        hosted = self.hosted.get(partition)
+        if hosted is not None:
+            hosted.owner.superseded(epoch)
+            hosted.perform()
+
     def release(self, life: int, partition: str, epoch: int) -> None:
         """Hand a partition over: seal, flush, snapshot, release."""
         self.inbox(life, self._release, partition, epoch)
@@ -196,13 +207,15 @@ class Shard:
             hosted.command(command)
 
     def answer(self, command: Any, what: str, told: Any, epoch: int) -> None:
-        """Send an answer to the client's gateway."""
-        self.world.send(command.client.answered, command, what, told, epoch)
+        """Send an answer to the client's gateway, if anybody asked."""
+        if command is not None:
+            self.world.send(command.client.answered, command, what, told, epoch)
 
     def dropped(self, hosted: Hosted) -> None:
         """Host this no more."""
         if self.hosted.get(hosted.stores.name) is hosted:
             del self.hosted[hosted.stores.name]
+            self.world.send(self.system.coordinator.lost, hosted.stores.name, hosted.owner.epoch)
             self.changed()
 
     # --- the stores --------------------------------------------------------------------------------------

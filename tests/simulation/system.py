@@ -6,6 +6,7 @@ from persistence.ownership.owner import Owner
 from persistence.ownership.postgres_owner import PostgresOwner
 from simulation.client import Client, Gateway
 from simulation.coordinator import Coordinator
+from simulation.decided import Decided
 from simulation.faults import Faults
 from simulation.kafka import KafkaLog
 from simulation.postgres import Partition
@@ -60,7 +61,7 @@ class System:
         }
         self.shards: dict[str, Shard] = {}
         self.gateways: list[Gateway] = []
-        self.coordinator = Coordinator(self)
+        self.coordinator = (Decided if world.weather.decided else Coordinator)(self)
         for n in range(2 if random() < 0.5 else 3):
             self.shards[f"s{n}"] = Shard(self, f"s{n}")
         self.gateways += [Gateway(self) for _ in range(1 + (random() < 0.6))]
@@ -88,6 +89,11 @@ class System:
                 for shard in self.shards.values():
                     self.world.at(20.0 * self.world.random(), shard.tell_breaker, True)
                     self.world.at(ms + 20.0 * self.world.random(), shard.tell_breaker, False)
+
+    def ended(self, incarnation: str) -> None:
+        """A process's end is noticed."""
+        if self.world.random() < 0.8:
+            self.coordinator.ended(incarnation)
 
     def client_done(self) -> None:
         """A client has all of its answers."""

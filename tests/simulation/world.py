@@ -47,8 +47,12 @@ class Weather:
         """Whether transactional ids expire."""
         self.cached = self.mode == "kafka" and rng.random() < 0.4
         """Whether there is a Redis."""
+        self.decided = rng.random() < 0.3
+        """Whether the real coordinator decides, or a simpler and ruder one."""
         self.keeping = 0.02 + 0.3 * rng.random()
         """How often an owner writes behind, as a chance a tick."""
+        self.deaf = sometimes(0.4, 0.9)
+        """Share of routing tables that a gateway doesn't take."""
         self.offsetless = sometimes(0.15, 0.2)
         """Share of acknowledgements that don't tell the offset."""
         self.moves = rng.random() < 0.6
