@@ -145,7 +145,15 @@ class Load(Request, frozen=True):
 
 
 class LoadOutbox(Request, frozen=True):
-    """Load the games from Postgres alone: snapshots, then the outbox. Answers: Loaded, Unknown."""
+    """Load the games from Postgres alone, snapshots, then the outbox, if (epoch, version) hold.
+
+    Without that look, an owner that slept could load an outbox that a newer one has drained, and
+    serve as if nothing had been in it.
+    Answers: Loaded, NotOurs, Unknown.
+    """
+
+    epoch: int
+    version: int
 
 
 # --- news ---------------------------------------------------------------------------------------

@@ -274,7 +274,7 @@ class KafkaOwner(Owner):
     # --- in the outbox ----------------------------------------------------------------------------
 
     def _load_outbox(self) -> None:
-        self.asks.ask(LoadOutbox, self._outbox_loaded)
+        self.asks.ask(LoadOutbox, self._outbox_loaded, self.epoch, self.version)
 
     def _outbox_loaded(self, answer: Answer) -> None:
         if isinstance(answer, Loaded):
@@ -282,6 +282,8 @@ class KafkaOwner(Owner):
             self._loaded_once = True
             self._probed_at = self.now
             self.serve()
+        elif isinstance(answer, NotOurs):
+            self.step_down("fenced by the row")
         else:
             self._load_outbox()
 

@@ -126,9 +126,12 @@ class Loading:
             else:
                 self.hosted.receive(answer)
 
-        self.hosted.shard.request(
-            self.hosted, "postgres", request, lambda: self._stored(request.number), loaded
-        )
+        def read() -> answers.Answer:
+            if self.stores.row.holds(request):
+                return self._stored(request.number)
+            return answers.NotOurs(request.number)
+
+        self.hosted.shard.request(self.hosted, "postgres", request, read, loaded)
 
     def replay_rows(self, stored: Stored) -> None:
         """Bring the games to life from Postgres alone."""

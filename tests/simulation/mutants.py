@@ -225,6 +225,17 @@ def outbox_opened_without_the_rows() -> Patches:
     return [(Loading, "replay_rows", replay_rows)]
 
 
+@mutant
+def outbox_loaded_without_a_look_at_the_row() -> Patches:
+    """Rule 3: an owner that slept loads an outbox that a newer one has drained."""
+
+    def holds(self: Partition, request: Any) -> bool:
+        return type(request) is actions.LoadOutbox or whole(self, request)
+
+    whole = Partition.holds
+    return [(Partition, "holds", holds)]
+
+
 # --- what is said ---------------------------------------------------------------------------------
 
 
