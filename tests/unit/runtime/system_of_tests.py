@@ -2,18 +2,12 @@
 
 import asyncio
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
 
 import msgspec
-import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from memory import MemoryLog, MemoryStore
 from tally_game import State, behaviour
 
-from runtime.asks import Ask, Away, Done, Missed, Packed, Refused
-from runtime.config import LinkTls
+from runtime.asks import Ask, Packed
 from runtime.router import Router
 from runtime.settings import RouterSettings, ShardSettings
 from runtime.shard import Shard

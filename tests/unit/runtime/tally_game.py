@@ -69,6 +69,7 @@ class State(Struct):
     deadline: int | None = None
     ended: bool = False
     dead_ms: int = 0
+    fault: str | None = None
     seqs: tuple[int, ...] = ()
 
 
@@ -103,9 +104,10 @@ def evolve(state: State | None, event: Event) -> State:
             if wake_after is not None:
                 state.deadline = round(event.at.timestamp() * 1000) + wake_after
         case Added(amount=amount, fault=fault):
+            state.total += amount
+            state.fault = fault
             if fault == "evolve":
                 raise RuntimeError("told to")
-            state.total += amount
             state.turn += 1
             state.seqs += (event.seq,)
         case Woken():
@@ -121,9 +123,23 @@ def evolve(state: State | None, event: Event) -> State:
 
 
 def effects(event: Event) -> list[Effect]:
+    if isinstance(event, Added) and event.fault == "effects":
+        raise RuntimeError("told to")
     if isinstance(event, Added) and event.to:
         return [Effect("tally", event.to, "add", msgspec.json.encode({"amount": event.amount}))]
     return []
+
+
+def next_deadline(state: State) -> int | None:
+    if state.fault == "deadline":
+        raise RuntimeError("told to")
+    return state.deadline
+
+
+def pack(state: State) -> bytes:
+    if state.fault == "pack":
+        raise RuntimeError("told to")
+    return msgspec.msgpack.encode(state)
 
 
 def outline(state: State) -> Outline:
@@ -142,10 +158,10 @@ behaviour = SimpleNamespace(
     rejections={"game_over": 409, "negative": 422},
     decide=decide,
     evolve=evolve,
-    next_deadline=lambda state: state.deadline,
+    next_deadline=next_deadline,
     outline=outline,
     effects=effects,
-    pack=msgspec.msgpack.encode,
+    pack=pack,
     unpack=lambda data: msgspec.msgpack.decode(data, type=State),
     view=lambda state, query, viewer: {"total": state.total},
     export=lambda ending, events: "",

@@ -1,7 +1,6 @@
 """A shard and a router over a real link in one loop, on a log in memory: what a caller may rely on."""
 
 import asyncio
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -10,15 +9,15 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from memory import MemoryLog, MemoryStore
-from tally_game import State, behaviour
+from system_of_tests import SECRET, Directory, Ear, running, until
+from tally_game import behaviour
 
-from runtime.asks import Ask, Away, Done, Missed, Packed, Refused
+from runtime.asks import Away, Done, Missed, Refused
 from runtime.config import LinkTls
 from runtime.router import Router
 from runtime.settings import RouterSettings, ShardSettings
 from runtime.shard import Shard
 from runtime.table import Route, RoutingTable
-
 
 
 async def test_a_command_is_answered_by_its_event_once_it_is_in_the_log():
