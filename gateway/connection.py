@@ -12,10 +12,9 @@ from asyncio import TimerHandle
 from math import ceil
 from typing import Any, cast
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
 from gateway.admission import Admission
 from gateway.joined import JoinedTransport
+from gateway.punctual import PunctualProtocol
 
 _ANSWER_S = 2.0
 _MOST_HELD = 5_000
@@ -29,7 +28,7 @@ _REFUSED = (
 )
 
 
-class Connection(HttpToolsProtocol):
+class Connection(PunctualProtocol):
     """uvicorn's protocol, writing through a `JoinedTransport`."""
 
     def __init__(self, admission: Admission, **given: Any) -> None:
