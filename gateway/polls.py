@@ -12,8 +12,6 @@ from gateway.shares import Shares
 from runtime.asks import Away, Missed, Refused
 from runtime.router import Router
 
-_EACH = 500
-"""So many may wait of one user, or of one address without a token."""
 _SLICE_S = 10.0
 """The game's owner is asked anew so often: what a caller who is gone has asked goes then."""
 
@@ -28,7 +26,7 @@ class Polls:
         self._router = router
         self._counts = counts
         self._timeout = settings.answer_timeout
-        self._places = Shares(settings.polls, _EACH)
+        self._places = Shares(settings.polls, settings.caller_polls)
         self._waiting: set[asyncio.Task[Any]] = set()
         self._stopping = False
 

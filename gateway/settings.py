@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
+from typing import Annotated
+
+from msgspec import Meta, Struct
 
 from runtime.config import ClusterConfig
+
+_Positive = Annotated[float, Meta(gt=0)]
+_NotNegative = Annotated[float, Meta(ge=0)]
+_Count = Annotated[int, Meta(ge=1)]
+_Some = Annotated[int, Meta(ge=0)]
+_Port = Annotated[int, Meta(ge=0, le=65_535)]
 
 
 class GatewaySettings(Struct, frozen=True, kw_only=True):
@@ -15,7 +23,7 @@ class GatewaySettings(Struct, frozen=True, kw_only=True):
 
     guests: bool = True
     """Whether anybody may take a token at POST /tokens."""
-    guest_days: int = 30
+    guest_days: _Count = 30
     issuer: str = ""
     """Whose tokens count besides: the `iss` of the outside issuer's JWTs."""
     issuer_jwks: str = ""
@@ -27,64 +35,66 @@ class GatewaySettings(Struct, frozen=True, kw_only=True):
     default_kind: str = "chess"
     """The kind of game that POST /games makes if the body names none."""
 
-    body_bytes: int = 64 * 1024
-    answer_timeout: float = 10.0
+    body_bytes: _Count = 64 * 1024
+    answer_timeout: _Positive = 10.0
     """A command or question without an answer for so long is answered 503."""
-    poll_seconds: float = 60.0
+    poll_seconds: _NotNegative = 60.0
     """The longest `wait` of a long poll."""
-    polls: int = 10_000
+    polls: _Some = 10_000
     """So many long polls may wait at once; more are answered at once."""
+    caller_polls: _Count = 500
+    """So many of one user, or of one address without a token."""
 
-    command_rate: float = 200.0
+    command_rate: _Positive = 200.0
     """Commands a second that one user may send over HTTP."""
-    command_burst: int = 400
-    read_rate: float = 2_000.0
+    command_burst: _Count = 400
+    read_rate: _Positive = 2_000.0
     """Questions a second of one user (or of one address, without a token)."""
-    read_burst: int = 4_000
-    create_rate: float = 50.0
-    create_burst: int = 100
-    token_rate: float = 200.0
+    read_burst: _Count = 4_000
+    create_rate: _Positive = 50.0
+    create_burst: _Count = 100
+    token_rate: _Positive = 200.0
     """Tokens a second that one address may take."""
-    token_burst: int = 4_000
-    buckets: int = 100_000
+    token_burst: _Count = 4_000
+    buckets: _Count = 100_000
     """So many users' and addresses' limits are remembered, each."""
 
-    frame_bytes: int = 16 * 1024
-    frame_rate: float = 20.0
+    frame_bytes: _Count = 16 * 1024
+    frame_rate: _Positive = 20.0
     """Tokens a second of one socket. Reading a frame takes one; an accepted command gives most of
     it back, so that a program may play a hundred moves a second; a refused one takes four more."""
-    frame_burst: int = 30
+    frame_burst: _Count = 30
     """So many may come at once. A socket without tokens is read later, from the spare ones."""
-    spare_rate: float = 2_000.0
+    spare_rate: _Positive = 2_000.0
     """Tokens a second that all sockets of a gateway may use together beyond their own."""
-    handshake_rate: float = 500.0
+    handshake_rate: _Positive = 500.0
     """WebSocket handshakes a second that are done at once; more wait for their turn."""
-    connect_rate: float = 2.0
+    connect_rate: _Positive = 2.0
     """WebSocket handshakes a second of one user."""
-    connect_burst: int = 200
-    address_connect_rate: float = 200.0
+    connect_burst: _Count = 200
+    address_connect_rate: _Positive = 200.0
     """WebSocket handshakes a second of one address, of those without a token."""
-    address_connect_burst: int = 4_000
-    penalty: float = 10.0
+    address_connect_burst: _Count = 4_000
+    penalty: _Positive = 10.0
     """Who floods is closed and may not connect again for so long; each time it's doubled."""
-    longest_penalty: float = 600.0
-    pending_commands: int = 64
+    longest_penalty: _Positive = 600.0
+    pending_commands: _Count = 64
     """A socket with so many unanswered commands isn't read until one is answered."""
-    subscriptions: int = 256
+    subscriptions: _Count = 256
     """So many games may one socket of /ws follow."""
-    write_buffer: int = 256 * 1024
+    write_buffer: _Count = 256 * 1024
     """A socket that has so much unread is dropped."""
-    heartbeat: float = 15.0
+    heartbeat: _Positive = 15.0
     """Sockets are pinged so often; one that hasn't answered by the next time is closed."""
-    fanout: int = 500
+    fanout: _Count = 500
     """The most sockets written to before others get their turn."""
-    crowd: int = 20
+    crowd: _Some = 20
     """With more sockets than this at a game, changes of who's there gather for a second."""
 
-    connections: int = 60_000
-    stop_seconds: int = 5
+    connections: _Count = 60_000
+    stop_seconds: _Some = 5
     """A planned stop waits so long for requests under way."""
-    reconnect_ms: int = 2_000
+    reconnect_ms: _Some = 2_000
     """Clients are asked to come back spread over this many milliseconds after a planned stop."""
     trusted_proxies: str = ""
     """Addresses whose X-Forwarded-For is believed, separated by commas."""
@@ -99,5 +109,5 @@ class GatewayConfig(Struct, frozen=True, kw_only=True):
 
     cluster: ClusterConfig
     host: str = "127.0.0.1"
-    port: int = 8000
+    port: _Port = 8000
     settings: GatewaySettings = GatewaySettings()

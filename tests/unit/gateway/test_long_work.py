@@ -124,14 +124,13 @@ async def test_a_poll_whose_caller_is_gone_gives_its_place_back():
             await until(lambda: gateway.app.counts.polls == 0)
 
 
-async def test_a_caller_has_a_share_of_the_polls(monkeypatch):
+async def test_a_caller_has_a_share_of_the_polls():
     """Who has as many as they may is answered at once, while others can wait."""
-    monkeypatch.setattr(polls, "_EACH", 1)
-    async with running() as gateway:
+    async with running(caller_polls=1) as gateway:
         ann, bob = await gateway.player("Ann"), await gateway.player("Bob")
         game = await gateway.game(ann)
-        path = f"/games/{game}/events?after=1&wait=30"
-        waiting = [asyncio.ensure_future(gateway.http.get(path, headers=h)) for h in (ann, bob)]
+        path, get = f"/games/{game}/events?after=1&wait=30", gateway.http.get
+        waiting = [asyncio.ensure_future(get(path, headers=who, timeout=30)) for who in (ann, bob)]
         await until(lambda: gateway.app.counts.polls == 2)
         again = await gateway.http.get(path, headers=ann)
         assert again.json() == {"seq": 1, "events": []}
