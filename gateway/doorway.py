@@ -23,6 +23,7 @@ from gateway.socket import (
     NO_SUCH_GAME,
     POLICY,
     TOO_MANY,
+    TRY_LATER,
     UNAUTHENTICATED,
     GameSocket,
     Surroundings,
@@ -58,7 +59,7 @@ class Doorway:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Do one handshake."""
         await receive()
-        bearer = _PROTOCOL in scope["subprotocols"]
+        bearer = _PROTOCOL in scope["subprotocols"]  # then the token is read from there, too
         accept: dict[str, Any] = {
             "type": "websocket.accept",
             "subprotocol": _PROTOCOL if bearer else None,
@@ -86,12 +87,15 @@ class Doorway:
             session.follow(wish.game, wish.after)
 
     async def _user(self, scope: Scope) -> User | None:
-        protocols = scope["subprotocols"]
+        protocols: list[str] = scope["subprotocols"]
         try:
-            if len(protocols) > 1 and protocols[0] == _PROTOCOL:
-                return await self._callers.by_token(protocols[1])
+            if _PROTOCOL in protocols:
+                shown = protocols[protocols.index(_PROTOCOL) + 1 :]
+                return await self._callers.by_token(shown[0] if shown else "")
             return await self._callers.by_header(scope["headers"])
         except Problem as problem:
+            if problem.code == "unavailable":
+                raise _Refused(TRY_LATER, problem.code) from problem
             self._around.admission.enter(None, address(scope))
             raise _Refused(UNAUTHENTICATED, problem.code) from problem
 

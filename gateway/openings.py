@@ -15,7 +15,6 @@ from gateway.views import Views
 from runtime.asks import Missed, Packed
 
 _log = logging.getLogger(__name__)
-_INTERNAL = 1011
 
 
 class Openings:
@@ -35,7 +34,11 @@ class Openings:
         socket: GameSocket,
         resume: str | None,
     ) -> None:
-        """Send the beginning, and whatever came meanwhile behind it."""
+        """Send the beginning, and whatever came meanwhile behind it.
+
+        Raises:
+            Problem: If the game can't be shown. Nothing was sent.
+        """
         if isinstance(opening, Missed):
             head = out(Resumed(game, opening.seq, resume))
             events = b"".join(map(text_frame, opening.events))
@@ -46,13 +49,11 @@ class Openings:
             query = kind.queries["state"][0]()
             answer = self._views.answer(kind, state, query, subscriber.user)
             view, found, missing = self._views.game(kind, game, opening.seq, answer)
-        except Problem as problem:
-            socket.close(_INTERNAL, problem.code)
-            return
-        except Exception:  # noqa: BLE001  (a game's own failure stays its own)
+        except Problem:
+            raise
+        except Exception as error:  # (a game's own failure stays its own)
             _log.exception("game %s can't be shown", game)
-            socket.close(_INTERNAL, "game_failed")
-            return
+            raise Problem("game_failed", "The game can't be shown.") from error
         snapshot = SnapshotOut(game, opening.seq, view, resume)
         if not missing:
             socket.begin(out(snapshot) + subscriber.started())

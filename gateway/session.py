@@ -10,7 +10,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 
 from actors.behaviour import instant
@@ -44,9 +43,10 @@ from gateway.http import MOST_SEQ
 from gateway.ids import valid_id
 from gateway.metrics import Counts
 from gateway.openings import Openings
+from gateway.problems import BAD_JSON, Problem
 from gateway.resume import ResumeTokens
 from gateway.settings import GatewaySettings
-from gateway.socket import NO_SUCH_GAME, TRY_LATER, UNAUTHENTICATED, GameSocket
+from gateway.socket import INTERNAL, NO_SUCH_GAME, TRY_LATER, UNAUTHENTICATED, GameSocket
 from gateway.topics import Opening, Subscriber, Topics
 from runtime.asks import Answer, Ask, Away, Done, Refused
 from runtime.router import Router
@@ -101,7 +101,7 @@ class Session:
         """Take a frame."""
         try:
             frame = peek(payload)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except BAD_JSON as error:
             self._mistake(None, None, "invalid_request", str(error))
             return
         game = frame.game or self._pinned
@@ -127,7 +127,7 @@ class Session:
     ) -> None:
         try:
             parsed = read(payload)
-        except msgspec.DecodeError as error:
+        except BAD_JSON as error:
             self._mistake(frame.id, frame.game, "invalid_request", str(error))
         else:
             then(parsed)
@@ -162,9 +162,13 @@ class Session:
     def user(self, game: str) -> str | None:
         """Return as whom this session speaks in a game."""
         if self._user is None and self._resumed:
-            resumed = self._resumed.get(game)
+            resumed = self._stand_in(game)
             return resumed[0] if resumed else None
         return self._user
+
+    def _stand_in(self, game: str) -> tuple[str, int] | None:
+        resumed = self._resumed.get(game)
+        return resumed if resumed and time.time() < resumed[1] else None
 
     def resume(self, game: str, token: str) -> bool:
         """Take a resume token; return False if it's not good for the game."""
@@ -188,7 +192,7 @@ class Session:
         """Return a resume token for the beginning of a subscription."""
         if self._user is not None:
             return self._hall.resume.issue(self._user, game)
-        resumed = self._resumed.get(game)
+        resumed = self._stand_in(game)
         return self._hall.resume.issue(resumed[0], game, resumed[1]) if resumed else None
 
     # --- commands ----------------------------------------------------------------------------
@@ -273,7 +277,15 @@ class Session:
             self._leave(game)
             self._not_opened(game, key, opening)
             return
-        self._hall.openings.send(game, opening, subscriber, self.socket, self._new_resume(game))
+        resume = self._new_resume(game)
+        try:
+            self._hall.openings.send(game, opening, subscriber, self.socket, resume)
+        except Problem as problem:
+            self._leave(game)
+            if self._pinned is not None:
+                self.socket.close(INTERNAL, problem.code)
+            else:
+                self._reject(key, game, problem.code, problem.detail)
 
     def _not_opened(self, game: str, key: str | None, opening: Refused | Away) -> None:
         if isinstance(opening, Refused):
@@ -300,9 +312,19 @@ class Session:
     # --- the end -----------------------------------------------------------------------------
 
     def on_beat(self) -> None:
-        """Close when the token has expired."""
-        if self._user is not None and time.time() > self._expires:
+        """Close when the token has expired, or speak no more as whom a resume token stood for."""
+        now = time.time()
+        if self._user is not None and now > self._expires:
             self.socket.close(UNAUTHENTICATED, "the token has expired")
+        over = [game for game, (_, until) in self._resumed.items() if now >= until]
+        if over and self._pinned is not None:
+            self.socket.close(UNAUTHENTICATED, "the session has expired")
+        for game in over:
+            del self._resumed[game]
+            subscriber = self._following.get(game)
+            if subscriber is not None:
+                subscriber.user = None
+                self._hall.topics.changed(game)
 
     def on_lost(self) -> None:
         """Leave all games."""

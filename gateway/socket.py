@@ -30,6 +30,7 @@ _log = logging.getLogger(__name__)
 EXTENSION = "gameshard.socket"
 """Where the ASGI application finds the socket in its scope's `extensions`."""
 UNSUPPORTED, BAD_TEXT, POLICY, TOO_LARGE, TRY_LATER, RESTART = 1003, 1007, 1008, 1009, 1013, 1012
+INTERNAL = 1011
 UNAUTHENTICATED, NO_SUCH_GAME, IDLE, TOO_MANY = 4401, 4404, 4408, 4429
 
 _CLOSE_S = 2.0
@@ -39,6 +40,7 @@ _LATE_FRAMES = 64
 _ANY = 1 << 30
 _FRAMES = 4
 _SAMPLES = 4
+_BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
 class Talker(Protocol):
@@ -141,12 +143,21 @@ class GameSocket(WebSocketsSansIOProtocol):
             return
         self._send_ping(self.loop.time())
 
+    def _unreadable(self) -> None:
+        """Answer a handshake that websockets can't read, which uvicorn would leave as it is."""
+        if not self.handshake_initiated and not self.transport.is_closing():
+            answer = b"".join(self.conn.data_to_send())
+            self.transport.write(answer or _BAD_REQUEST)
+            self.transport.close()
+
     # --- coming in ---------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
         """Take bytes from the network."""
         if self._talker is None:
             super().data_received(data)
+            if self.conn.handshake_exc is not None:
+                self._unreadable()
         elif self._open:
             self._inbox.feed(data)
             if not self._halted:
