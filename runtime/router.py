@@ -8,6 +8,7 @@ owner changes. It's what gateways, effects and handles talk to.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import ssl
 from collections.abc import Callable, Sequence
@@ -47,6 +48,7 @@ from runtime.wire import (
 
 _log = logging.getLogger(__name__)
 _SUBSCRIBE_S = 1.0
+_PAUSE_S = 0.2
 
 
 class Directory(Protocol):
@@ -95,7 +97,7 @@ class Router:
         self._coordinator = coordinator
         self._table = RoutingTable(0, ())
         self._links = ShardLinks(self._new_link, self._linked, self._unlinked, tls)
-        self._refreshing = False
+        self._doubtful = asyncio.Event()
         self._asks = PendingAsks(settings, self._dispatch, self._stale)
         self._watches = Watches(self._rewatch)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -109,10 +111,22 @@ class Router:
         self._spawn(self._subscribe())
 
     async def _subscribe(self) -> None:
-        """Ask for the table every now and then: whoever doesn't is taken for dead."""
+        """Ask for the table every now and then (whoever doesn't is taken for dead), and if need be.
+
+        However many asks wait for an owner: the coordinator has other things to do just then, and
+        tells of every change by itself.
+        """
         while not self._closed:
-            await asyncio.sleep(_SUBSCRIBE_S)
-            self._stale()
+            try:
+                async with asyncio.timeout(1.0):
+                    self.route(await self._coordinator.routes())
+            except Exception as error:  # noqa: BLE001  (whatever its absence looks like)
+                _log.debug("no routing table: %s", error)
+            self._doubtful.clear()
+            await asyncio.sleep(_PAUSE_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_SUBSCRIBE_S):
+                    await self._doubtful.wait()
 
     def route(self, table: RoutingTable) -> None:
         """Take a table, if it's newer than ours."""
@@ -295,19 +309,8 @@ class Router:
         return True
 
     def _stale(self) -> None:
-        """Something suggests that the table is old: ask for a new one, once at a time."""
-        if not self._refreshing and not self._closed:
-            self._refreshing = True
-            self._spawn(self._fetch())
-
-    async def _fetch(self) -> None:
-        try:
-            async with asyncio.timeout(1.0):
-                self.route(await self._coordinator.routes())
-        except Exception as error:  # noqa: BLE001  (whatever the coordinator's absence looks like)
-            _log.debug("no routing table: %s", error)
-        finally:
-            self._refreshing = False
+        """Something suggests that the table is old: ask for a new one soon."""
+        self._doubtful.set()
 
     # --- links -------------------------------------------------------------------------------
 

@@ -46,7 +46,7 @@ class RouterSettings(Struct, frozen=True, kw_only=True):
 
     linger: float = 0.0
     """While traffic is dense, a frame to a shard may wait so long for company."""
-    retry_after: float = 0.05
+    retry_after: float = 0.2
     """A command without an owner is tried again after so long, or when the table changes."""
     pending: int = 100_000
     """So many commands may be unanswered in all; then new ones are turned away."""

@@ -31,8 +31,7 @@ class ShardLinks:
         Args:
             make: Returns a new link that calls what it's given when it ends.
             up: Hears of a link that stands.
-            down: Hears of a wanted shard's link that broke, or of one that can't be made (each
-                time: then with the attempt).
+            down: Hears of a link that broke.
             tls: How links are encrypted, if they are.
         """
         self._make = make
@@ -69,7 +68,6 @@ class ShardLinks:
                 await connect(link, address, self._tls)
             except (OSError, LinkError, TimeoutError) as error:
                 _log.debug("no link to %s:%d: %s", *address, error)
-                self._down(address, link)
                 await asyncio.sleep(_PAUSE_S)
             else:
                 self._standing[address] = link
