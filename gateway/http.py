@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 from urllib.parse import parse_qsl
@@ -24,8 +23,6 @@ _LONGEST_KEY = 128
 _DRAINED = 1 << 20
 """A body that's too large is read so far and dropped, since a client that's still sending when we
 hang up never reads our answer."""
-PATIENCE_S = 20.0
-"""A body that hasn't come by then never will."""
 
 
 class Gone(Exception):  # noqa: N818  (a fact about the caller, not a failure of ours)
@@ -48,26 +45,21 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
     """Return the request's body.
 
     Raises:
-        Problem: If it has more than `limit` bytes, or doesn't come.
-        Gone: If the client hangs up before its end.
+        Problem: If it has more than `limit` bytes.
+        Gone: If the client hangs up before its end, or takes too long (`gateway.punctual`).
     """
     for name, value in scope["headers"]:
         if name == b"content-length" and (len(value) > 15 or int(value) > _DRAINED):
             raise _too_large(limit)
     body, drained, more = b"", 0, True
-    try:
-        async with asyncio.timeout(PATIENCE_S):
-            while more and drained <= _DRAINED:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise Gone
-                part: bytes = message.get("body", b"")
-                drained += len(part)
-                body = body + part if drained <= limit else b""
-                more = message.get("more_body", False)
-    except TimeoutError as error:
-        detail = f"A body comes within {PATIENCE_S:.0f} seconds."
-        raise Problem("too_slow", detail, [(b"connection", b"close")]) from error
+    while more and drained <= _DRAINED:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Gone
+        part: bytes = message.get("body", b"")
+        drained += len(part)
+        body = body + part if drained <= limit else b""
+        more = message.get("more_body", False)
     if drained > limit:
         raise _too_large(limit)
     return body

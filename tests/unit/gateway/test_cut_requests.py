@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from gateway_of_tests import running, until
 
-from gateway import http
+from gateway import http, punctual
 
 
 async def cut(gateway, path, headers, length, part=b"") -> None:
@@ -61,9 +61,9 @@ async def test_a_request_cut_off_before_the_end_of_its_body_does_nothing(part, j
 
 
 @pytest.mark.parametrize("path", ["/games", "/tokens"])
-async def test_a_body_that_does_not_come_is_408(path, monkeypatch):
+async def test_a_body_that_does_not_come_is_408(path, monkeypatch, judged):
     """Whoever stops in the midst of a body is told so, and hung up on."""
-    monkeypatch.setattr(http, "PATIENCE_S", 0.05)
+    monkeypatch.setattr(punctual, "REQUEST_S", 0.05)
     async with running() as gateway:
         ann = await gateway.player("Ann")
         reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
@@ -76,5 +76,6 @@ async def test_a_body_that_does_not_come_is_408(path, monkeypatch):
             answer = await reader.read()
         assert answer.startswith(b"HTTP/1.1 408 ")
         assert b'"code":"too_slow"' in answer
+        await until(lambda: judged[-1:] == ["Gone"])
         assert not gateway.router.games
         writer.close()

@@ -1,4 +1,4 @@
-"""Connections on which a request's head doesn't come are closed; all others live on."""
+"""Connections on which a request doesn't come whole are closed; all others live on."""
 
 import asyncio
 
@@ -10,7 +10,7 @@ from gateway import punctual
 
 @pytest.fixture
 def soon(monkeypatch):
-    monkeypatch.setattr(punctual, "HEAD_S", 0.05)
+    monkeypatch.setattr(punctual, "REQUEST_S", 0.05)
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,20 @@ async def test_who_stops_before_the_end_of_a_head_is_hung_up_on(sent, answer, so
         writer.write(sent)
         heard = await reader.read()
         assert heard.startswith(answer) if answer else heard == b""
+        writer.close()
+
+
+async def test_no_answer_overtakes_another(soon):
+    """Half a body behind a request that waits for its answer isn't answered before it."""
+    async with running() as gateway, asyncio.timeout(5):
+        game = await gateway.game(await gateway.player("Ann"))
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        path = f"/games/{game}/events?after=1&wait=0.2".encode()
+        writer.write(b"GET %b HTTP/1.1\r\nhost: x\r\n\r\n" % path)
+        writer.write(b"POST /tokens HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n{")
+        heard = await reader.read()
+        assert heard.startswith(b"HTTP/1.1 200 ")
+        assert b"HTTP/1.1 408 " in heard
         writer.close()
 
 
@@ -72,7 +86,7 @@ async def test_whoever_waits_for_us_is_left_in_peace(monkeypatch):
         real(self)
 
     monkeypatch.setattr(punctual.PunctualProtocol, "_missing", missing)
-    monkeypatch.setattr(punctual, "HEAD_S", 0.02)
+    monkeypatch.setattr(punctual, "REQUEST_S", 0.02)
     async with running() as gateway, asyncio.timeout(10):
         ann, bob = await gateway.player("Ann"), await gateway.player("Bob")
         game = await gateway.game(ann)
