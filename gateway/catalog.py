@@ -57,6 +57,8 @@ class Catalog:
         self.exports: dict[str, str] = {}
         """Ending -> media type."""
         for kind in self.kinds.values():
+            if kind.behaviour.answers.keys() != kind.behaviour.queries.keys():
+                raise ValueError(f"{kind.name} doesn't say what each of its queries answers")
             self._merge(kind.behaviour)
         self.frames = frozenset(self.actions.values())
         """Commands that may come as a WebSocket frame."""
@@ -77,8 +79,6 @@ class Catalog:
             if name in self.actions or name in _TAKEN:
                 raise ValueError(f"{behaviour.kind}'s query {name!r} has a name that is taken")
             self.queries.add(name)
-        if behaviour.answers.keys() != behaviour.queries.keys():
-            raise ValueError(f"{behaviour.kind} doesn't say what each of its queries answers")
         for ending, media in behaviour.exports.items():
             if self.exports.setdefault(ending, media) != media:
                 raise ValueError(f"{behaviour.kind}'s export {ending!r} has a name that is taken")

@@ -219,6 +219,7 @@ def test_games_that_contradict_each_other_are_refused_at_the_start():
         {"paths": {"take": "moves"}},
         {"queries": nim.queries | {"take": nim.queries["state"]}},
         {"rejections": {"not_your_turn": 418}},
+        {"answers": {}},
     ):
         with pytest.raises(ValueError, match="other"):
             Catalog(like_nim(**changes), "chess")
