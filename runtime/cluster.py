@@ -42,8 +42,9 @@ class Cluster:
     def start_ray(self) -> str:
         """Start a Ray of our own on this machine, whatever others run here; return its address."""
         # Ray would run our services at nice 15, so that any other process on the machine delays
-        # games; here they're the purpose of the machine.
-        os.environ.setdefault("RAY_worker_niceness", "0")
+        # games; here they're the purpose of the machine. Who may be more hurried later (see
+        # `runtime.host`) lets them start patiently.
+        os.environ.setdefault("RAY_worker_niceness", "10" if os.geteuid() == 0 else "0")
         context: Any = ray.init(
             address="local",
             namespace=self._config.namespace,

@@ -147,6 +147,7 @@ class _Host:
             with contextlib.suppress(KeyboardInterrupt):
                 self._loop.run_forever()
 
+        _hurry()
         threading.Thread(target=run, name=name, daemon=True).start()
         started.result(START_S)
         # What is loaded now stays; and a hundred thousand live games aren't searched for cycles
@@ -162,6 +163,17 @@ class _Host:
             return await answer if isinstance(answer, Awaitable) else answer
 
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(run(), self._loop))
+
+
+def _hurry() -> None:
+    """Run at normal priority from here on, if we may; only the start of a process was patient.
+
+    A process that starts anew after a crash needs a second of CPU before it's of use, and others
+    take over its games just then (`runtime.cluster.start_ray` makes workers start patiently).
+    """
+    for thread in os.listdir("/proc/self/task"):
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, int(thread), 0)
 
 
 def launch(factory: str, name: str, namespace: str, config: Any, cpus: float = 0.0) -> Any:

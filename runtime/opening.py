@@ -24,8 +24,10 @@ from runtime.partition import Partition, Surroundings
 from runtime.residents import Found
 
 _log = logging.getLogger(__name__)
-_LOAD = 100
-"""So many games are brought to life before the loop, and other partitions' games, get a turn."""
+_LOAD = 50
+"""So many games are brought to life at a time..."""
+_BREATH_S = 0.02
+"""...and then the games that somebody asks for have their turn for so long."""
 _PAUSE_S = 0.5
 
 Tail = dict[str, list[tuple[int, Record]]]
@@ -99,6 +101,8 @@ class _Revival:
             for name in names:
                 if name in tail and not partition.closed:
                     self.revive(name, stored.get(name))
+            if tail:
+                await asyncio.sleep(_BREATH_S)
         partition.revived.set()
 
     def revive(self, name: str, stored: Stored | None) -> Found:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from itertools import islice
 
-SLICE = 100
-"""So many games of a partition are asked for at a time."""
+SLICE = 50
+"""So many games are asked for at a time."""
 _PAUSE_S = 0.02
 _PATIENCE_S = 5.0
 
@@ -47,10 +48,12 @@ class Resync:
     def _turn(self) -> None:
         self._timer = None
         now = asyncio.get_running_loop().time()
+        room = SLICE
         for partition, games in list(self._waiting.items()):
-            some = list(games)[:SLICE]
+            some = list(islice(games, room))
             if some and not self._ask(partition, some):
                 continue  # no owner yet; it's asked when there is one, or in a moment
+            room -= len(some)
             for game in some:
                 del games[game]
                 self._asked[game] = partition, now
