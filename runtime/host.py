@@ -171,9 +171,9 @@ def _hurry() -> None:
     A process that starts anew after a crash needs a second of CPU before it's of use, and others
     take over its games just then (`runtime.cluster.start_ray` makes workers start patiently).
     """
-    for thread in os.listdir("/proc/self/task"):
+    for thread in Path("/proc/self/task").iterdir():
         with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, int(thread), 0)
+            os.setpriority(os.PRIO_PROCESS, int(thread.name), 0)
 
 
 def launch(factory: str, name: str, namespace: str, config: Any, cpus: float = 0.0) -> Any:
