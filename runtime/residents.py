@@ -91,6 +91,8 @@ class Residents:
         # replays every game in its turn.
         if (cell := self.cells.get(game)) is not None:
             return cell
+        if (found := self._restored(game, lambda: self._resting.take(game))) is not None:
+            return found
         if isinstance(stored, LogError):
             return stored
         if (revived := self.revive(game, stored)) is not None:

@@ -132,6 +132,10 @@ class Saver:
 Then = Callable[[Stored | LogError | None], None]
 
 
+_AT_ONCE = 25
+"""After so many games that come to life, and what waited for them, others get their turn."""
+
+
 class Loader:
     """Reads games from the store, those asked for in one turn of the loop together."""
 
@@ -163,6 +167,8 @@ class Loader:
                 for then in callbacks:
                     then(error)
             return
-        for game, callbacks in asked.items():
+        for i, (game, callbacks) in enumerate(asked.items(), 1):
             for then in callbacks:
                 then(found.get(game))
+            if i % _AT_ONCE == 0:
+                await asyncio.sleep(0)
