@@ -52,10 +52,10 @@ class Database:
             ):
                 yield cursor
         except (psycopg.Error, OSError) as error:
-            mapped = _mapped(error)
-            if mapped is error:
+            foreign = mapped(error)
+            if foreign is error:
                 raise
-            raise mapped from error
+            raise foreign from error
 
     async def query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         """Run one statement in a transaction of its own and return its rows, if it has any."""
@@ -69,10 +69,10 @@ class Database:
                 await cursor.execute(sql.encode(), values)
                 return await cursor.fetchall() if cursor.description else []
         except (psycopg.Error, OSError) as error:
-            mapped = _mapped(error)
-            if mapped is error:
+            foreign = mapped(error)
+            if foreign is error:
                 raise
-            raise mapped from error
+            raise foreign from error
 
     @asynccontextmanager
     async def _own(self) -> AsyncGenerator[psycopg.AsyncConnection[Any]]:
@@ -116,10 +116,14 @@ def _lives(connection: psycopg.AsyncConnection[Any]) -> bool:
     return not connection.closed
 
 
-def _mapped(error: Exception) -> Exception:
-    """Return what an error of psycopg is to us; those that only a mistake of ours makes stay."""
+def mapped(error: Exception) -> Exception:
+    """Return what an error of psycopg is to us; those that only a mistake of ours makes stay.
+
+    Whatever else a server answers has to do with its own state (it's full, or became read-only in
+    a fail-over), so it's worth another try.
+    """
     if isinstance(error, psycopg.DataError):
         return Unstorable(str(error).strip())
-    if isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError, OSError)):
-        return Unavailable(str(error).strip() or "no answer in time")
-    return error
+    if isinstance(error, (psycopg.ProgrammingError, psycopg.IntegrityError)):
+        return error
+    return Unavailable(str(error).strip() or "no answer in time")

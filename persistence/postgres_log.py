@@ -15,6 +15,7 @@ from persistence.append_statement import APPEND
 from persistence.appends import Appends, Counters
 from persistence.database import Database
 from persistence.log import Claim, Fenced, LogError, Record
+from persistence.stretches import Stretches
 
 _READ = 5000
 _TRIM = 5000
@@ -40,6 +41,7 @@ class PostgresLog:
         self._database = database
         self._loop = asyncio.get_running_loop()
         self._appends = Appends(dsn, self._settle, statement)
+        self._stretches = Stretches(dsn)
 
     @property
     def healthy(self) -> bool:
@@ -114,7 +116,7 @@ class PostgresLog:
             Gap: If a record below the head isn't there.
         """
         while start < end:
-            rows = await self._database.query(
+            rows = await self._stretches.query(
                 'SELECT game, seq, value, key, "offset" FROM events WHERE partition = %s'
                 ' AND "offset" >= %s AND "offset" < %s ORDER BY "offset" LIMIT %s',
                 partition,
@@ -195,3 +197,4 @@ class PostgresLog:
     async def close(self) -> None:
         """See `EventLog.close`. The database is closed by whoever opened it."""
         await self._appends.close()
+        self._stretches.close()

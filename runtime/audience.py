@@ -136,10 +136,10 @@ class Audience:
         """Return whether this owner ever told the game's watchers who is connected."""
         return cell.game in self._announced
 
-    def dismiss(self) -> None:
-        """Tell every link that the partition is no longer ours."""
+    def dismiss(self, others: set[Sink]) -> None:
+        """Tell every link that the partition is no longer ours; `others` will hear of it, too."""
         links = {link for cell in self._cells.values() for link in cell.links}
-        for link in links:
+        for link in links | others:
             link.push(LostOut(self._partition))
         for polls in self._polls.values():
             for poll in polls:

@@ -24,7 +24,7 @@ from runtime.partition import Partition, Surroundings
 from runtime.residents import Found
 
 _log = logging.getLogger(__name__)
-_LOAD = 50
+_LOAD = 25
 """So many games are brought to life at a time..."""
 _BREATH_S = 0.02
 """...and then the games that somebody asks for have their turn for so long."""
@@ -54,6 +54,7 @@ async def open_partition(partition: int, epoch: int, owner: str, around: Surroun
     opened = Partition(claim, around)
     revival = _Revival(opened, await _tail(claim, around))
     opened.residents.revive = revival.revive  # before any deadline can ring
+    opened.residents.unread = revival.unread
     async for deadlines in around.store.deadlines(partition):
         opened.own_time.deadlines.load(list(deadlines))
     around.spawn(revival.run())
@@ -104,6 +105,13 @@ class _Revival:
             if tail:
                 await asyncio.sleep(_BREATH_S)
         partition.revived.set()
+
+    def unread(self, name: str, after: int) -> tuple[int, Sequence[bytes]] | None:
+        """See `Residents.unread`."""
+        records = self._tail.get(name)
+        if records is None or records[0][1].seq > after + 1:
+            return None
+        return records[-1][1].seq, [r.value for _, r in records if r.seq > after]
 
     def revive(self, name: str, stored: Stored | None) -> Found:
         """Bring one game to life from its snapshot and the records behind it.

@@ -35,6 +35,7 @@ from runtime.journal import Journal
 from runtime.owntime import OwnTime
 from runtime.presence import away
 from runtime.residents import Failed, Found, Residents
+from runtime.returning import Returning
 from runtime.saving import Loader, Saver
 from runtime.settings import ShardSettings
 from runtime.wire import AwayOut, CommandIn, DoneOut, MovedOut, RefusedOut
@@ -77,8 +78,9 @@ class Partition:
         self.residents = Residents(around.kinds, around.loader, around.settings, now)
         self.cells = self.residents.cells
         self.audience = Audience(self.id, self.epoch, self.cells)
+        self.returning = Returning(self.audience)
         self.own_time = OwnTime(self, claim.outages)
-        self.residents.activated = self.own_time.activated
+        self.residents.activated = self._activated
         self.journal = Journal(claim, around.log, around.settings, around.loop, self)
         self.closed = False
         self.revived = Event()
@@ -88,6 +90,10 @@ class Partition:
         self._ahead = max(time() * 1000, claim.at) - monotonic() * 1000
         """What makes the process's monotonic clock the owner's, in ms."""
         self._random = Random()  # noqa: S311  (colours of the pieces, not secrets)
+
+    def _activated(self, cell: Cell) -> None:
+        self.returning.arrived(cell, self.now())
+        self.own_time.activated(cell)
 
     def now(self) -> int:
         """Return the owner's clock, in ms since the epoch; it never jumps or runs backwards."""
@@ -406,7 +412,7 @@ class Partition:
         self.revived.set()  # there's nothing to wait for any more
         self.journal.close()
         self.own_time.deadlines.close()
-        self.audience.dismiss()
+        self.audience.dismiss(self.returning.links())
 
     async def prepare(self) -> None:
         """Go on serving, but save what is unsaved, so that little is left to hand over."""

@@ -91,24 +91,24 @@ class Reading:
 
     def rewatch(self, link: Sink, ask: RewatchIn) -> None:
         """Take up watches that another owner had; tell each what it missed."""
+        partition = self._partition
         for each in ask.games:
+            told = partition.residents.unread(each.game, each.after)
+            if told is not None:
+                partition.returning.add(link, each)
+                link.push(CaughtOut(partition.id, partition.epoch, each.game, *told))
+                continue
             try:
-                self._partition.find(each.game, partial(self._taken_up, link, each))
+                partition.find(each.game, partial(self._taken_up, link, each))
             except Exception as error:  # noqa: BLE001  (one game's failure is no other's)
-                self._partition.quarantine(link, 0, each.game, error)
+                partition.quarantine(link, 0, each.game, error)
 
     def _taken_up(self, link: Sink, again: Rewatch, found: Found) -> None:
         partition = self._partition
         if partition.closed or not isinstance(found, Cell):
             return  # it's asked again, there or here
         cell = found
-        self._audience.watch(cell, link)
-        if again.watchers:
-            attend = AttendIn(partition.id, cell.game, again.users, again.watchers)
-            changed = self._audience.attend(cell, link, attend, partition.now())
-            # Nobody has left: whoever watches knows from the owner before who is here.
-            if changed and (again.untold or self._audience.announced(cell)):
-                self._audience.announce(cell)
+        partition.returning.take_up(cell, link, again, partition.now())
 
         def tell(events: Sequence[bytes] | LogError) -> None:
             if not isinstance(events, LogError) and not partition.closed:
@@ -121,15 +121,20 @@ class Reading:
         cell = self._partition.cells.get(ask.game)
         if cell is not None:
             self._audience.unwatch(cell, link)
+        else:
+            self._partition.returning.unwatch(link, ask.game)
 
     def attend(self, link: Sink, ask: AttendIn) -> None:
         """Take who is connected at one gateway; tell everybody if that changes the picture."""
         cell = self._partition.cells.get(ask.game)
-        if cell is not None and self._audience.attend(cell, link, ask, self._partition.now()):
+        if cell is None:
+            self._partition.returning.attend(link, ask)
+        elif self._audience.attend(cell, link, ask, self._partition.now()):
             self._audience.announce(cell)
 
     def leave(self, link: Sink) -> None:
         """Forget a link that broke."""
+        self._partition.returning.leave(link)
         for cell in self._audience.leave(link, self._partition.now()):
             self._audience.announce(cell)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from persistence.log import LogError, Unavailable
 from persistence.snapshots import Stored
@@ -49,6 +49,9 @@ class Residents:
         """Hears of every cell that comes (back) to life, before anybody else sees it."""
         self.revive: Callable[[str, Stored | None], Found] = lambda _game, _stored: None
         """Brings a game to life that the log knows more of than the store; None: it doesn't."""
+        self.unread: Callable[[str, int], tuple[int, Sequence[bytes]] | None] = lambda _g, _a: None
+        """(game, after) -> (seq, events after `after`) of a game that `revive` would bring to life;
+        None: there's no such game, or the log's tail doesn't reach back so far."""
 
     @property
     def resting(self) -> int:
