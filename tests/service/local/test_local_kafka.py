@@ -87,7 +87,7 @@ async def test_it_keeps_what_it_acknowledged_through_a_kill(kafka):
     await produce(kafka, topic, numbers(0, 100))
     os.kill(kafka.pid, signal.SIGKILL)
     while kafka.running:
-        time.sleep(0.01)
+        await asyncio.sleep(0)
     kafka.start()
     assert kafka.address == address
     assert await consume(kafka, topic) == numbers(0, 100)
@@ -126,7 +126,7 @@ def test_it_goes_with_its_parent(tmp_path):
     """After kill -9 of the parent the broker ends by itself."""
     pid = orphan_of(LocalKafka, tmp_path)
     while lives(pid):
-        time.sleep(0.01)
+        time.sleep(0)
 
 
 def test_a_node_is_not_moved_from_the_port_that_its_peers_know(tmp_path):

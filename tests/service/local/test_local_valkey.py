@@ -1,8 +1,8 @@
 """The local Valkey: what it survives, and who may come in."""
 
+import asyncio
 import os
 import signal
-import time
 
 import pytest
 from orphans import lives, orphan_of
@@ -20,7 +20,7 @@ async def test_it_keeps_what_it_acknowledged_through_a_kill(valkey, redis):
     address = valkey.address
     os.kill(valkey.pid, signal.SIGKILL)
     while valkey.running:
-        time.sleep(0.01)
+        await asyncio.sleep(0)
     valkey.start()
     assert valkey.address == address
     async with Redis.from_url(valkey.url) as client:
