@@ -5,13 +5,14 @@
 #   make check                       format, lint, types, the direction of imports, the lock files
 #   make bench [ARGS="moves --games 1000 --url URL"]
 #   make services                    fetch Kafka and a schema registry (Java) for tests and benches
+#   make simulate [SEEDS=1000000]    clusters under faults, from seeds, on all cores
 #   make lock                        write the lock files anew from pyproject.toml
 #   make clean                       remove what was built or installed here, never a game
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench lock clean chromium services
+.PHONY: help run test check bench simulate lock clean chromium services
 .DELETE_ON_ERROR:
 
 VENV ?= .venv
@@ -29,6 +30,10 @@ run: $(VENV)/.installed
 
 bench: $(VENV)/.installed
 	@exec $(BIN)/gameshard bench $(ARGS)
+
+SEEDS ?= 10000
+simulate: $(VENV)/.installed-dev
+	@cd tests && ../$(BIN)/python -m simulation --seeds $(SEEDS) $(ARGS)
 
 # The checks come first: they are quick, and pytest's summary must be the last line.
 test: check chromium services

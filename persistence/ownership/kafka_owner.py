@@ -79,6 +79,8 @@ class KafkaOwner(Owner):
             self._claim()
 
     def _claim(self) -> None:
+        if self._claiming is not None:
+            self._claiming.stop()
         self._claiming = Claiming(self)
         self._claiming.start()
 
@@ -321,7 +323,11 @@ class KafkaOwner(Owner):
             waiting = self.batches.flight or (claiming and self.batches.open.records)
             if waiting and now - self._since >= self.settings.doubt_ms:
                 self._switch()
-            elif not waiting and now - self._claimed_at >= self.settings.reclaim_ms:
+            elif (
+                not waiting
+                and not claiming  # two claims at a time would disturb each other
+                and now - self._claimed_at >= self.settings.reclaim_ms
+            ):
                 self._claimed_at = now
                 self._since = now
                 self._claim_again()

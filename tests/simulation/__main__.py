@@ -1,5 +1,6 @@
 """`python -m simulation --seeds 1000000`, or `--seed 17 --trace` for one that failed."""
 
+# ruff: noqa: T201  (a command prints)
 from __future__ import annotations
 
 import argparse

@@ -103,9 +103,9 @@ class Coordinator:
             self._give(partition, living, owner if moving is not None else "")
         elif at == epoch and serving:
             self._since[partition] = now
-            if moving is None and not self.world.calm and self.world.weather.moves:
-                if self.world.random() < 0.02:
-                    self.move(partition)
+            movable = moving is None and not self.world.calm and self.world.weather.moves
+            if movable and self.world.random() < 0.02:
+                self.move(partition)
         elif not serving and now - self._since.get(partition, now) > PATIENCE * 3:
             if not self.world.calm:
                 self._give(partition, living, "")

@@ -35,7 +35,7 @@ class Faults:
         delay = 0.01 if world.random() < 0.3 else 12.0 * world.random()
         world.at(delay, self._inflict, shard, world.random())
 
-    def _inflict(self, shard: Shard, fate: float) -> None:
+    def _inflict(self, shard: Shard, fate: float) -> None:  # noqa: C901  (a table of faults)
         world = self.world
         if world.calm:
             return
@@ -47,14 +47,14 @@ class Faults:
             world.say("Redis suffers")
             for stores in self.system.stores.values():
                 stores.cache.suffer()
-        if fate < 0.3:
-            shard.sleep(20.0 + 380.0 * world.random())
-            if fate < 0.12:  # a zombie in the making: somebody else is given what it has
+        if fate < 0.34:
+            shard.sleep(20.0 + (100.0 if fate < 0.1 else 580.0) * world.random())
+            if fate > 0.14:  # a zombie in the making: somebody else is given what it has
                 self._give_away(shard)
         elif fate < 0.44:
             shard.crash()
         elif fate < 0.6:
-            self.system.take_away("kafka", 20.0 + 280.0 * world.random())
+            self.system.take_away("kafka", 20.0 + world.weather.outage * world.random())
         elif fate < 0.66:
             self.system.take_away("postgres", 10.0 + 120.0 * world.random())
         elif fate < 0.68:

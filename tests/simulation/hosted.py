@@ -186,6 +186,12 @@ class Hosted:
         loaded = {name: game.events for name, game in self.games.items()}
         self.shard.system.truth.loaded(loaded, self.owner.epoch, self.stores.prefix)
         self.shard.changed()
+        if self.world.random() < 0.3:  # a deadline passed while nobody owned the partition
+            self.world.at(0.5, self._fall_due)
+
+    def _fall_due(self) -> None:
+        if self.shard.runs(self) and self.owner.serving and not self.owner.sealed:
+            self._act()
 
     def release(self, action: actions.Release) -> None:
         """Say what may be said."""

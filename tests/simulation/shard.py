@@ -25,7 +25,7 @@ DANGEROUS = {
     actions.OpenRow: 0.4,
     actions.NoteProducer: 0.5,
     actions.Load: 0.2,
-    actions.LoadOutbox: 0.2,
+    actions.LoadOutbox: 0.5,
     actions.SwitchRow: 0.8,
     actions.FinishDrain: 0.8,
     actions.ReadRows: 0.15,
