@@ -131,7 +131,9 @@ class Loading:
                 return self._stored(request.number)
             return answers.NotOurs(request.number)
 
-        self.hosted.shard.request(self.hosted, "postgres", request, read, loaded)
+        world, shard = self.hosted.world, self.hosted.shard
+        slow = 0.0 if world.calm else world.weather.slow_loads * world.random()
+        world.at(slow, shard.request, self.hosted, "postgres", request, read, loaded)
 
     def replay_rows(self, stored: Stored) -> None:
         """Bring the games to life from Postgres alone."""

@@ -43,6 +43,8 @@ class Weather:
         self.clocks = rng.random() < 0.3
         self.outages = rng.random() < 0.7
         """Whether stores go away."""
+        self.slow_loads = sometimes(0.4, 700.0)
+        """How long it may take to load an outbox, in ms: others may drain it meanwhile."""
         self.outage = 200.0 if rng.random() < 0.6 else 700.0
         """How long Kafka is away at most, in ms."""
         self.expiry = rng.random() < 0.15
