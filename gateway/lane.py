@@ -40,8 +40,8 @@ class Lane:
         return len(self._waiting)
 
     def spare(self, now: float) -> bool:
-        """Take a spare token; False if there's none, or it's others' turn."""
-        return (self._visiting or not self._waiting) and self._spare.take(now)
+        """Take a spare token, or use a visit; False if there's none, or it's others' turn."""
+        return self._visiting or (not self._waiting and self._spare.take(now))
 
     def join(self, one: Waiting) -> None:
         """Visit `one` when it's its turn."""

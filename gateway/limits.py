@@ -6,6 +6,8 @@ from collections import OrderedDict
 from math import ceil
 
 _FORGIVEN = 10
+_EPSILON = 1e-6
+"""Seconds: so that sums of floats at the very limit are within it."""
 
 
 class Bucket:
@@ -19,7 +21,7 @@ class Bucket:
     def __init__(self, rate: float, burst: int) -> None:
         """Allow `rate` tokens a second, and `burst` of them at once."""
         self._interval = 1 / rate
-        self._tolerance = (burst - 1) / rate
+        self._tolerance = (burst - 1) / rate + _EPSILON
         self.full_at = 0.0
 
     def take(self, now: float) -> bool:

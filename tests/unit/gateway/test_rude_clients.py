@@ -86,13 +86,14 @@ async def test_a_program_that_plays_fast_is_never_held_up():
     """Accepted commands pay for themselves: hundreds in a row need no waiting."""
     async with running(spare_rate=0.001) as gateway:
         ann, bob = await gateway.player("Ann"), await gateway.player("Bob")
-        game = await gateway.game(ann, bob)
+        games = [await gateway.game(ann, bob) for _ in range(20)]
+        moves = ("e2e4", "e7e5", "g1f3", "b8c6", "f1b5", "a7a6", "b5a4", "g8f6", "e1g1", "f8e7")
         async with gateway.ws("/ws", ann) as white, gateway.ws("/ws", bob) as black:
-            moves = ("g1f3", "g8f6", "f3g1", "f6g8")
-            for ply in range(200):
-                mover = black if ply & 1 else white
-                await say(mover, type="move", game=game, id=str(ply), uci=moves[ply % 4])
-                await said(mover, "accepted")
+            for game in games:
+                for ply, uci in enumerate(moves):
+                    mover = black if ply & 1 else white
+                    await say(mover, type="move", game=game, id=f"{game}{ply}", uci=uci)
+                    await said(mover, "accepted")
         assert gateway.app.counts.throttled == 0
 
 

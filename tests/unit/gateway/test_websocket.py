@@ -201,7 +201,7 @@ BAD_FRAMES = [
 
 async def test_every_bad_frame_is_rejected_and_the_socket_lives():
     """Each row is answered with its code; who goes on like that is closed 4429."""
-    async with running() as gateway:
+    async with running(frame_burst=400) as gateway:
         ann, bob = await gateway.player("Ann"), await gateway.player("Bob")
         game = await gateway.game(ann, bob)
         async with gateway.ws(f"/ws/games/{game}", ann) as socket:
@@ -211,7 +211,7 @@ async def test_every_bad_frame_is_rejected_and_the_socket_lives():
                 answer = await said(socket)
                 assert (answer["type"], answer["code"]) == ("rejected", code), text
             assert len(gateway.router.games[game].log) == 2
-            for _ in range(30):
+            for _ in range(100):
                 await socket.send("{")
             assert await closed(socket) == 4429
 
