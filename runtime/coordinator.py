@@ -34,12 +34,12 @@ class Standing(Struct, frozen=True):
     """What a shard is told in answer to its beat.
 
     Attributes:
-        lapsed: Partitions that it thinks to serve, and that have another owner now.
+        lapsed: What (partition, epoch) it thinks to serve, and has another owner now.
         coordinator: Whom to end if it answers no more although it lives.
         version: Of the newest routing table.
     """
 
-    lapsed: Sequence[int]
+    lapsed: Sequence[tuple[int, int]]
     coordinator: Process
     version: int
 

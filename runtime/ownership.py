@@ -79,14 +79,14 @@ class Ownership:
 
     # --- what happened -----------------------------------------------------------------------
 
-    def beat(self, now: float, beat: Beat) -> list[int]:
+    def beat(self, now: float, beat: Beat) -> list[tuple[int, int]]:
         """Take a shard's sign of life; return what it thinks to serve, but owns no longer.
 
         An answer to a beat means: all the others are still yours.
         """
         self._pass(now)
         if beat.incarnation in self._ended:
-            return [partition for partition, _ in beat.serving]
+            return list(beat.serving)
         known = self._members.get(beat.name)
         if known is not None and known.beat.incarnation != beat.incarnation:
             self.gone(known.beat.incarnation)
@@ -96,13 +96,13 @@ class Ownership:
             self._newest = self._lived
         else:
             known.beat, known.seen = beat, self._lived
-        stale: list[int] = []
+        stale: list[tuple[int, int]] = []
         for partition, epoch in beat.serving:
             row = self.rows[partition]
             if (row.epoch, row.owner) == (epoch, beat.incarnation):
                 self._serve(partition, epoch)
             elif epoch < row.epoch:
-                stale.append(partition)
+                stale.append((partition, epoch))
         self._forget_unserved(beat)
         return stale
 

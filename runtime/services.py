@@ -129,8 +129,8 @@ class ShardService:
                 _log.debug("no beat: %s", error)
             else:
                 unanswered = 0
-                for partition in standing.lapsed:
-                    self._shard.lapse(partition)
+                for partition, epoch in standing.lapsed:
+                    self._shard.lapse(partition, epoch)
                 self._shard.lease.renew(asked_at)
             await asyncio.sleep(max(0.0, asked_at + timing.beat - monotonic()))
 

@@ -212,10 +212,11 @@ class Shard:
         self._events_closed += mine.events
         return mine
 
-    def lapse(self, partition: int) -> None:
-        """Somebody else owns `partition` now: stop at once."""
-        if partition in self.partitions:
-            self._forget(partition).close()
+    def lapse(self, partition: int, epoch: int) -> None:
+        """Somebody else owns `partition` since `epoch`, if that's what we have: stop at once."""
+        mine = self.partitions.get(partition)
+        if mine is not None and mine.epoch == epoch:
+            self._drop(mine)
 
     def _lost(self, mine: Partition) -> None:
         self._drop(mine)

@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.aftermath import Measured, figures, measure, rows
+from bench.aftermath import Measured, figures, rows
 from bench.ledger import Evidence
 from bench.record import Record, judge_all
 from bench.results import write
-from bench.saboteur import Round
 from bench.screen import console, grid
-from bench.server import shards
 from bench.sightings import Findings, examine
 from bench.tally import Tally
 from bench.target import Target
@@ -25,13 +23,12 @@ _GAPS = ("fault", "of what, ms", "count", "p50", "p99", "max", "never")
 def report(
     server: Target,
     head: dict[str, Any],
-    done: Sequence[Round],
+    measured: Sequence[Measured],
     tally: Tally,
     found: Evidence,
     json: Path | None,
 ) -> int:
     """Read every game back, compare, print and write; return the exit code."""
-    measured = measure(done, found, shards(server).partitions)
     sockets = {socket for _, *both in found.begun.values() for socket in both}
     console.print(grid("gaps", _GAPS, rows(measured)))
     for one in measured:
@@ -45,7 +42,7 @@ def report(
         "never_answered": len(found.owed),
     }
     _show(heard, findings, tally)
-    whats = dict.fromkeys(one.what for one in done)
+    whats = dict.fromkeys(one.round.what for one in measured)
     body = {
         "rounds": [one.summary() for one in measured],
         "together": {
@@ -58,7 +55,7 @@ def report(
     write("recovery", head | body | tally.summary(), json)
     if not findings.good or tally.wrong:
         return 1
-    return 3 if any(one.failed for one in done) or not done else 0
+    return 3 if any(one.round.failed for one in measured) or not measured else 0
 
 
 def _say(one: Measured, sockets: int) -> None:

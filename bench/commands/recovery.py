@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from bench.aftermath import measure
 from bench.commands.options import URL, Json, Processes, Url, Users, Warmup, new_run
 from bench.commands.recovered import report
 from bench.crew import Crew, Phase
@@ -21,7 +22,7 @@ from bench.proc import command, stats
 from bench.saboteur import Round, Saboteur, Timing
 from bench.screen import Screen, console
 from bench.scripts import standard
-from bench.server import shards
+from bench.server import UnreachableError, shards
 from bench.siege import SiegeJob, new_event
 from bench.tally import Tally, total
 from bench.target import Target, target
@@ -76,7 +77,7 @@ def recovery(
     """
     server = target(url)
     plan: list[Fault | str] = [*(during or _faults(fault))] * rounds
-    _check_here(server, plan)
+    partitions = _check_here(server, plan)
     _allow_files(4 * games // per_socket + 500)
     timing = Timing(watch=watch, stopped=stopped)
     hall = HallJob(
@@ -94,7 +95,7 @@ def recovery(
     options = {"games": games, "pace": pace, "plan": [str(each) for each in plan], "seed": seed}
     options |= {"per_socket": per_socket, "processes": processes, "watch": watch}
     body = {"url": server.url, "options": options | {"stopped": stopped}}
-    raise typer.Exit(report(server, body, done, tally, found, json))
+    raise typer.Exit(report(server, body, measure(done, found, partitions), tally, found, json))
 
 
 def _faults(text: str) -> list[Fault]:
@@ -104,25 +105,29 @@ def _faults(text: str) -> list[Fault]:
         raise typer.BadParameter(str(error)) from error
 
 
-def _check_here(server: Target, plan: Sequence[Fault | str]) -> None:
-    """Refuse to send a signal to what isn't the server's.
+def _check_here(server: Target, plan: Sequence[Fault | str]) -> int:
+    """Return how many partitions there are; refuse to send a signal to what isn't the server's.
 
     Raises:
         NotHereError: If the server, or one of its processes, isn't on this machine.
+        UnreachableError: If it doesn't say.
     """
-    if all(isinstance(each, str) for each in plan):
-        return
-    if not server.local:
+    faults = not all(isinstance(each, str) for each in plan)
+    if faults and not server.local:
         raise NotHereError(
             f"{server.url} isn't on this machine: faults are signals to its processes. "
             "Run this where the server runs, with a URL of 127.0.0.1."
         )
-    if strange := strangers(shards(server), stats(), command):
+    found = shards(server)
+    if faults and (strange := strangers(found, stats(), command)):
         named = ", ".join(f"{role} {pid}" for pid, role in sorted(strange.items()))
         raise NotHereError(
             f"{server.url} names processes that are no gameshard's of this machine: {named}. "
             "Is it a tunnel, or a container with pids of its own?"
         )
+    if not found.partitions:
+        raise UnreachableError(f"{server.url}/shards names no partitions")
+    return found.partitions
 
 
 def _besiege(

@@ -101,7 +101,7 @@ class Decided:
         serving = [(self.numbers[p], epoch) for p, (epoch, serves) in status.items() if serves]
         beat = Beat(name, incarnation, ("", 0), "", 0, serving)
         stale = owned.beat(self._now(), beat)
-        for partition in stale:
+        for partition, _ in stale:
             shard, life = self.system.shards[name], int(incarnation.partition("/")[2])
             epoch = owned.rows[partition].epoch
             self.world.send(shard.superseded, life, self.names[partition], epoch)

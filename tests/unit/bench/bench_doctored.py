@@ -5,7 +5,7 @@ It knows no chess: it takes any move at the next ply. The n-th game is served wi
 
 import itertools
 import threading
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 import uvicorn
@@ -66,7 +66,7 @@ class Doctored:
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, daemon=True)
 
-    def __enter__(self) -> "Doctored":
+    def __enter__(self) -> Self:
         self._thread.start()
         while not self._server.started:
             assert self._thread.is_alive()
@@ -132,7 +132,7 @@ class Doctored:
 
 def _sent(game: Game, event: dict[str, Any], *, mover: bool) -> list[dict[str, Any]]:
     """What one watcher gets for `event`."""
-    if game.held is not None and not mover:
+    if game.held is not None and not mover and event["ply"] > TRICKED_PLY:
         held, game.held = game.held, None
         return [event, held]
     if event["ply"] != TRICKED_PLY or not mover:

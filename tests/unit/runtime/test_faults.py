@@ -202,7 +202,7 @@ async def test_a_fence_frees_every_place_on_the_link():
         ]
         await until(lambda: link.unanswered == len(waiting))
         for partition in list(shard.partitions):
-            shard.lapse(partition)
+            shard.lapse(partition, 1)
         await until(lambda: link.unanswered == 0)
         system.log.held = None
         await system.take_over()

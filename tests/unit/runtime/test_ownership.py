@@ -69,7 +69,7 @@ class World:
                 beat = Beat(
                     name, incarnation, (name, 1), "node", 1, [(p, e) for p, e in serving.items()]
                 )
-                for partition in self.ownership.beat(self.now, beat):
+                for partition, _ in self.ownership.beat(self.now, beat):
                     serving.pop(partition, None)
 
     def turn(self, seconds: float = 0.1) -> list[object]:
