@@ -50,7 +50,7 @@ def test_a_lie_is_found_and_called_by_its_name(
     trick: str, found: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One event of one game of three is tampered with; that game is accused, of just that, and no other."""
-    monkeypatch.setattr(bench.hall, "_DRAIN_SECONDS", 0.2)
+    monkeypatch.setattr(bench.hall, "_DRAIN_SECONDS", 3.0)
     with Doctored((trick, "honest", "honest"), {}) as server:
         job = HallJob(
             server.url, 3, (SCRIPT,), 100, ledger=tmp_path / "ledger", per_socket=2, users=2
