@@ -23,7 +23,7 @@ from persistence.local.server import PortTaken
 
 
 async def new_topic(kafka: LocalKafka, replicas: int) -> str:
-    """Return the name of a new topic of one partition, as the broker's defaults would have it."""
+    """Return the name of a new topic of one partition."""
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka.address)
     await admin.start()
     try:
@@ -50,7 +50,7 @@ async def produce(kafka: LocalKafka, topic: str, values: Sequence[bytes]) -> Non
 
 async def consume(kafka: LocalKafka, topic: str) -> list[bytes]:
     """Return everything in the topic."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=kafka.address)
+    consumer = AIOKafkaConsumer(bootstrap_servers=kafka.address, auto_offset_reset="earliest")
     await consumer.start()
     try:
         partition = TopicPartition(topic, 0)
@@ -108,8 +108,8 @@ async def test_three_go_on_when_one_is_killed(three_kafkas):
 
 
 async def test_three_acknowledge_what_two_have(three_kafkas):
-    """A topic without settings of its own is on three nodes, of which two must have each record."""
-    topic = await new_topic(three_kafkas, -1)
+    """A topic of three replicas has them on three nodes, of which two must have each record."""
+    topic = await new_topic(three_kafkas, 3)
     admin = AIOKafkaAdminClient(bootstrap_servers=three_kafkas.address)
     await admin.start()
     try:
