@@ -57,6 +57,7 @@ class System:
         self._postgres: LocalPostgres | None = None
         self._cluster: Cluster | None = None
         self._port: socket.socket | None = None
+        self._locked = False
         self.url = ""
 
     def start(self) -> None:
@@ -65,7 +66,8 @@ class System:
         Raises:
             RunError: If something can't start. Whatever had started is stopped again by `stop`.
         """
-        if not self._data.lock():
+        self._locked = self._data.lock()
+        if not self._locked:
             raise RunError(
                 f"Another gameshard runs on {self._data.folder}. Stop it, or use another --data."
             )
@@ -163,7 +165,8 @@ class System:
 
     def stop(self) -> None:
         """Stop everything in order."""
-        self._data.withdraw()
+        if self._locked:  # else it's another system's
+            self._data.withdraw()
         if self._cluster is not None:
             self._cluster.stop(self._say)
             self._cluster.stop_ray()

@@ -245,6 +245,10 @@ async def connect(
         TimeoutError: If it stays silent.
     """
     loop = asyncio.get_running_loop()
-    async with asyncio.timeout(HANDSHAKE_S):
-        await loop.create_connection(lambda: link, *address, ssl=tls)
-        await link.welcomed
+    try:
+        async with asyncio.timeout(HANDSHAKE_S):
+            await loop.create_connection(lambda: link, *address, ssl=tls)
+            await link.welcomed
+    except BaseException:
+        link.cut()  # whoever hangs would keep a socket of ours for every attempt
+        raise

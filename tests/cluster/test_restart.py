@@ -155,6 +155,7 @@ def test_a_signal_stops_everything_and_the_next_start_finds_every_game(folder):
     )
     assert second.returncode == 1
     assert "Another gameshard runs" in second.stderr
+    assert (folder / "running.json").exists()  # the first one's is left alone
     processes = family(system.process.pid)
     assert len(processes) > 6
     assert system.stop() == 0

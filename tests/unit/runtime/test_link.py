@@ -2,11 +2,13 @@
 
 import asyncio
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from runtime import link as links
 from runtime import wire
-from runtime.link import ClientLink, ServerLink
+from runtime.link import ClientLink, ServerLink, connect
 
 
 class Wire:
@@ -111,3 +113,22 @@ async def test_a_frame_that_is_too_large_or_garbage_cuts_the_link():
         shard.data_received(bad)
         assert shard_wire.aborted
         await close(shard, client)
+
+
+async def test_a_shard_that_stays_silent_costs_no_connection(monkeypatch):
+    """Whoever gives up waiting for the welcome hangs up."""
+    monkeypatch.setattr(links, "HANDSHAKE_S", 0.05)
+    hung_up = asyncio.Event()
+
+    async def silent(reader, writer) -> None:
+        await reader.read()
+        hung_up.set()
+        writer.close()
+
+    server = await asyncio.start_server(silent, "127.0.0.1", 0)
+    link = ClientLink(asyncio.get_running_loop(), b"s", "g", lambda _: None, lambda _: None)
+    with pytest.raises(TimeoutError):
+        await connect(link, server.sockets[0].getsockname()[:2])
+    async with asyncio.timeout(5):
+        await hung_up.wait()
+    server.close()
