@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 from asyncio import AbstractEventLoop, Event
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from functools import partial
 from random import Random
 from time import monotonic, time
@@ -38,6 +38,7 @@ from runtime.residents import Failed, Found, Residents
 from runtime.returning import Returning
 from runtime.saving import Loader, Saver
 from runtime.settings import ShardSettings
+from runtime.slices import in_slices
 from runtime.wire import AwayOut, CommandIn, DoneOut, MovedOut, RefusedOut
 
 _log = logging.getLogger(__name__)
@@ -421,8 +422,7 @@ class Partition:
             unsaved = [game for game in self.journal.unsaved() if game in self.cells]
             if len(unsaved) <= _FEW:
                 return
-            for game in unsaved:
-                self.save(self.cells[game])
+            await in_slices(self.save(self.cells[game]) for game in unsaved if game in self.cells)
             await self.around.saver.drain()
 
     async def settle(self) -> None:
@@ -431,17 +431,22 @@ class Partition:
         await self.journal.quiet()
         while True:
             unsaved = [self.cells[game] for game in self.journal.unsaved() if game in self.cells]
-            begun = [self.save(cell) for cell in unsaved]
-            if not any(begun):  # a game in quarantine, or after a fence, stays in the log
-                return
+            if not await in_slices(map(self.save, unsaved), pause=0):
+                return  # a game in quarantine, or after a fence, stays in the log
             await self.around.saver.drain()
 
-    def tick(self) -> None:
-        """Save what is unsaved for too long; pack what nobody needs."""
+    def chores(self) -> Iterator[None]:
+        """Save what is unsaved for too long, pack what nobody needs: a game a step.
+
+        Whoever takes the steps may do other things in between, also close the partition.
+        """
         now = self.around.loop.time()
         for game in self.journal.unsaved_since(now - self.around.settings.snapshot_after, now):
             cell = self.cells.get(game)
-            if cell is not None:
+            if cell is not None and not self.closed:
                 self.save(cell)
+                yield
         for cell in self.residents.idle(now, self.audience.watched):
-            self.save(cell)
+            if cell is not None and not self.closed:
+                self.save(cell)
+            yield

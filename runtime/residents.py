@@ -128,8 +128,8 @@ class Residents:
         self.cells.pop(game, None)
         return Failed(why)
 
-    def idle(self, now: float, watched: Callable[[Cell], bool]) -> Iterator[Cell]:
-        """Pack the games that nobody needs; yield those that are better saved now.
+    def idle(self, now: float, watched: Callable[[Cell], bool]) -> Iterator[Cell | None]:
+        """Pack the games that nobody needs, a game a step; yield those that are better saved now.
 
         A game whose players think for long is saved, so that its events needn't be in memory.
         """
@@ -150,6 +150,7 @@ class Residents:
             elif cell.clean and not watched(cell):
                 del self.cells[game]
                 self._resting.add(cell)
+                yield None
                 continue
             self._rounds.add(int(next_look), cell.game)
         self._resting.shrink(settings.resting_games)

@@ -23,6 +23,7 @@ from runtime.partition import Partition, Surroundings
 from runtime.reading import Reading
 from runtime.saving import Loader, Saver
 from runtime.settings import ShardSettings
+from runtime.slices import in_slices
 from runtime.wire import (
     AttendIn,
     CommandIn,
@@ -289,7 +290,7 @@ class Shard:
             await asyncio.sleep(_TICK_S)
             ticks += 1
             for partition in list(self.partitions.values()):
-                partition.tick()
+                await in_slices(partition.chores())
                 if ticks % max(1, round(self.settings.checkpoint_every / _TICK_S)) == 0:
                     await self._checkpoint(partition)
 
