@@ -33,7 +33,7 @@ class Watcher:
         """Watch the table's game that has just begun."""
         if self._game:
             self._seat.send(f'{{"type":"unsubscribe","game":"{self._game}"}}')
-        self._game, self._seq = self._table.game, self._table.seqs[0]
+        self._game, self._seq = self._table.game, self._table.sides[0].seq
         self.on_back(0)
 
     def on_frame(self, number: int, frame: Frame) -> None:  # noqa: ARG002 -- there's one seat

@@ -189,7 +189,7 @@ class Hall:
     def opened(self, table: Table) -> None:
         """Count a game that begins."""
         self.tally.counts["games begun"] += 1
-        places = [chair for chair in table.seats if isinstance(chair, Place)]
+        places = [side.seat for side in table.sides if isinstance(side.seat, Place)]
         for place in places:
             place.row.attend(place, table.game)
         if self._ledger is not None and places:

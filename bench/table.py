@@ -17,12 +17,13 @@ from bench.http import UnansweredError
 from bench.opening import new_game
 from bench.scripts import Script
 from bench.seat import Chair, Frame
+from bench.side import Side
+from bench.users import User
 
 LATER = frozenset({"unavailable", "rate_limited", "overloaded"})
 """Rejections that say "not now": the same command is sent again under its own id."""
 _RETRY_SECONDS = 0.2
 _REFUSED_SECONDS = 0.5
-_RESEND_SECONDS = 5.0
 _ENDING_SECONDS = 20.0
 _SILENCE_SECONDS = 10.0
 
@@ -32,20 +33,15 @@ class Table:
 
     def __init__(self, house: House, seats: tuple[Chair, Chair]) -> None:
         self.game = ""
-        self.seqs = [0, 0]
         self.due = [0.0, 0.0]
         self.sent = [0.0, 0.0]
-        self.seats = seats
+        self.sides = (Side(seats[0]), Side(seats[1]))
         self._house = house
         self._script: Script | None = None
         self._first = 0
         self._ply = 0
         self._ready = False
         self._started = False
-        self._subscribed = [True, True]
-        self._subscribing = [0.0, 0.0]
-        self._ended: list[Frame | None] = [None, None]
-        self._pending: list[tuple[str, str, float] | None] = [None, None]
         self._offerer = 0
         self._due: deque[float] = deque()
         self._ending_since = 0.0
@@ -57,15 +53,18 @@ class Table:
     @property
     def quiet(self) -> bool:
         """Whether nothing is under way: no game being made, no command unanswered."""
-        return self._task is None and self._pending == [None, None] and not self._due
+        return self._task is None and self._all_answered() and not self._due
 
     @property
     def owed(self) -> float | None:
         """Since when (as it was due) a move is unanswered here; None if none is."""
-        for pending in self._pending:
-            if pending is not None and (ply := pending[0][1:]).isdigit():
+        for side in self.sides:
+            if side.asked is not None and (ply := side.asked.name[1:]).isdigit():
                 return self.due[int(ply) & 1]
         return self._due[0] if self._due else None
+
+    def _all_answered(self) -> bool:
+        return self.sides[0].asked is None and self.sides[1].asked is None
 
     # ---- a game begins
 
@@ -79,12 +78,10 @@ class Table:
         return self._task
 
     async def _make(self, script: Script) -> None:
-        house, (white, black) = self._house, self.seats
+        house, (white, black) = self._house, self._players()
         clock = house.clocks and waits_for_flag(script)
         try:
-            game = await new_game(
-                house.pool, script, (white.user, black.user), house.new_key(), clock=clock
-            )
+            game = await new_game(house.pool, script, (white, black), house.new_key(), clock=clock)
         except UnansweredError as error:
             house.tally.errors["game not made"] += 1
             house.tally.counts[f"not made: {str(error)[:120]}"] += 1
@@ -95,22 +92,15 @@ class Table:
             self._go_on()
             return
         self.game = game.id
-        self.seqs = [game.seq, game.seq]
         self._first = 0 if script.first == "white" else 1
         self._ply = 0
-        self._ended = [None, None]
-        self._pending = [None, None]
         self._task = None
         house.opened(self)
-        for number in (0, 1):
-            self._subscribe(number)
+        for side in self.sides:
+            side.enter(game.id, game.seq)
 
-    def _subscribe(self, number: int) -> None:
-        self._subscribed[number] = False
-        self._subscribing[number] = perf_counter()
-        self.seats[number].send(
-            f'{{"type":"subscribe","game":"{self.game}","after":{self.seqs[number]}}}'
-        )
+    def _players(self) -> tuple[User, User]:
+        return self.sides[0].seat.user, self.sides[1].seat.user
 
     # ---- the moves
 
@@ -153,16 +143,11 @@ class Table:
             return
         self.due[ply & 1] = due
         self.sent[ply & 1] = perf_counter()
-        self._command(
-            (self._first + ply) & 1,
+        self.sides[(self._first + ply) & 1].ask(
             f"m{ply}",
             f'{{"type":"move","id":"m{ply}","game":"{self.game}"'
             f',"uci":"{script.moves[ply]}","ply":{ply}}}',
         )
-
-    def _command(self, number: int, name: str, text: str) -> None:
-        self._pending[number] = (name, text, perf_counter())
-        self.seats[number].send(text)
 
     # ---- what the sockets say
 
@@ -174,23 +159,20 @@ class Table:
             if self._next(number, frame):
                 self._on_move(number, frame)
         elif frame.type in ("resumed", "snapshot"):
-            self._on_subscribed(number)
+            self.sides[number].subscribed = True
+            self._on_subscribed()
         elif frame.type == "rejected":
             self._on_rejected(number, frame)
         elif frame.type == "accepted":
-            self._answered(number, frame.id)
+            self.sides[number].answered(frame.id)
         elif frame.seq and frame.type != "presence" and self._next(number, frame):
             self._on_other(number, frame)
 
     def _next(self, number: int, frame: Frame) -> bool:
         """Return whether the event is the next one of this socket; say so if it is not."""
-        expected = self.seqs[number] + 1
-        if frame.seq == expected:
-            self.seqs[number] = expected
-            return True
-        self._house.tally.wrong["event twice" if frame.seq < expected else "event missing"] += 1
-        self.seqs[number] = max(self.seqs[number], frame.seq)
-        return False
+        if fault := self.sides[number].take(frame.seq):
+            self._house.tally.wrong[fault] += 1
+        return not fault
 
     def _on_move(self, number: int, frame: Frame) -> None:
         ply = frame.ply
@@ -201,44 +183,37 @@ class Table:
         now = perf_counter()
         latency = now - self.due[ply & 1]
         if number == (self._first + ply) & 1:
-            self._answered(number, f"m{ply}")
+            self.sides[number].answered(f"m{ply}")
             self._house.moved(frame, latency, now - self.sent[ply & 1])
         else:
             self._house.seen(latency)
             self._ply = ply + 1
             self._proceed()
 
-    def _answered(self, number: int, name: str | None) -> None:
-        pending = self._pending[number]
-        if pending is not None and pending[0] == name:
-            self._pending[number] = None
-
-    def _on_subscribed(self, number: int) -> None:
-        self._subscribed[number] = True
-        if all(self._subscribed) and not self._started:
+    def _on_subscribed(self) -> None:
+        if not self._started and all(side.subscribed for side in self.sides):
             self._started = True
             self._proceed()
 
     def _on_rejected(self, number: int, frame: Frame) -> None:
         self._house.tally.errors[frame.code] += 1
-        pending = self._pending[number]
+        asked = self.sides[number].asked
         if frame.code in LATER:
             asyncio.get_running_loop().call_later(_RETRY_SECONDS, self.resend, number)
-        elif pending is not None and frame.id == pending[0]:
-            self._pending[number] = None
-            if any(self._ended):
+        elif asked is not None and frame.id == asked.name:
+            self.sides[number].asked = None
+            if any(side.ended for side in self.sides):
                 return  # the other side, or the clock, was faster
             self._house.tally.wrong[f"refused: {frame.code}"] += 1
             self._over(None, "")
 
     def _on_other(self, number: int, frame: Frame) -> None:
         if frame.type == "GameEnded":
-            self._ended[number] = frame
-            if all(self._ended):
+            self.sides[number].ended = frame
+            if all(side.ended for side in self.sides):
                 self._over(frame.winner, frame.termination or "")
         elif frame.type == "DrawOffered" and number != self._offerer:
-            self._command(
-                number,
+            self.sides[number].ask(
                 "accept",
                 f'{{"type":"draw","id":"accept","game":"{self.game}"'
                 f',"accept":true,"offer":{frame.seq}}}',
@@ -255,23 +230,21 @@ class Table:
             name, number = command
             self._offerer = number
             text = f'{{"type":"{name}","id":"{name}","game":"{self.game}"}}'
-            self._command(number, name, text)
+            self.sides[number].ask(name, text)
 
     def _over(self, winner: str | None, ending: str) -> None:
         """Leave the game, report it, and go on with the next."""
         self._started = self._ready = False
-        self._pending = [None, None]
         game, self.game = self.game, ""
         if game:
-            for seat in self.seats:
-                seat.send(f'{{"type":"unsubscribe","game":"{game}"}}')
+            for side in self.sides:
+                side.leave()
         self._report(game, winner, ending)
         self._go_on()
 
     def _report(self, game: str, winner: str | None, ending: str) -> None:
         if self._script is not None:
-            white, black = (seat.user for seat in self.seats)
-            self._house.over(Ended(self._script, game, winner, ending, (white, black)))
+            self._house.over(Ended(self._script, game, winner, ending, self._players()))
 
     def _go_on(self) -> None:
         if not self._house.halted or self._due:
@@ -282,34 +255,24 @@ class Table:
     def on_lost(self, number: int) -> None:
         """See `bench.seat.Sitter`."""
         self._house.tally.counts["reconnects"] += 1
-        self._subscribed[number] = True  # until it's back there's nothing to wait for
+        self.sides[number].lost()
 
     def on_back(self, number: int) -> None:
         """See `bench.seat.Sitter`."""
         self._back = perf_counter()
         if self.game:
-            self._subscribe(number)
+            self.sides[number].subscribe()
             self.resend(number)
 
     def resend(self, number: int) -> None:
-        """Send the unanswered command of this seat again, under its own id; it acts once."""
-        pending = self._pending[number]
-        if not self.game:
-            return
-        if not self._subscribed[number] and perf_counter() - self._subscribing[number] > 0.1:
-            self._subscribe(number)
-        if pending is not None:
+        """Send the unanswered command of this side again, under its own id; it acts once."""
+        if self.game and self.sides[number].ask_again():
             self._house.tally.counts["resent"] += 1
-            self._pending[number] = (pending[0], pending[1], perf_counter())
-            self.seats[number].send(pending[1])
 
     def sweep(self, now: float) -> None:
         """Send again what had no answer for long; give up a game that is stuck, as wrong."""
-        for number, pending in enumerate(self._pending):
-            since = pending[2] if pending is not None else now
-            if not self._subscribed[number]:
-                since = min(since, self._subscribing[number])
-            if now - since > _RESEND_SECONDS and self.seats[number].connected:
+        for number, side in enumerate(self.sides):
+            if side.unanswered_for_long(now):
                 self.resend(number)
         if self.game and self._started and (fault := self._stuck(now)):
             self._house.tally.wrong[fault] += 1
@@ -324,5 +287,5 @@ class Table:
             flag = script.clock[0] if script.clock and waits_for_flag(script) else 0
             return "no end came" if now - self._ending_since > _ENDING_SECONDS + flag else ""
         since = max(self._back, *self.sent)
-        answered = self._pending == [None, None] and all(s.connected for s in self.seats)
+        answered = self._all_answered() and all(side.seat.connected for side in self.sides)
         return "accepted, but no event came" if answered and now - since > _SILENCE_SECONDS else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import tempfile
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,6 +13,7 @@ from bench.commands.options import URL, Json, Seconds, Url, Users, new_run
 from bench.crew import Crew, Phase
 from bench.crowd import CrowdJob
 from bench.hall import HallJob
+from bench.openfiles import allow_files
 from bench.parts import Parts, Sample
 from bench.results import exit_code, write
 from bench.screen import console, grid
@@ -58,7 +58,7 @@ def connections(
     kinds = {"all": KINDS, "none": ()}.get(bad, (bad,))
     if not set(kinds) <= set(KINDS):
         raise typer.BadParameter(f"{bad!r} is none of {', '.join(KINDS)}, all, none")
-    _allow_files(sockets + 4 * games + len(kinds) * bad_count + 200)
+    allow_files(sockets + 4 * games + len(kinds) * bad_count + 200)
     empty = _sample(url)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "games"
@@ -136,13 +136,3 @@ def _per_socket(before: Sample | None, after: Sample | None, sockets: int) -> fl
     if before is None or after is None or not sockets:
         return None
     return round((after.pss["gateway"] - before.pss["gateway"]) / sockets / 1024, 1)
-
-
-def _allow_files(wanted: int) -> None:
-    """Raise this process's (and its children's) limit of open files."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < wanted:
-        limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
-        if limit < wanted:
-            console.print(f"only {limit} files may be open at a time: fewer sockets will connect")

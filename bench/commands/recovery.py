@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,6 +17,7 @@ from bench.crew import Crew, Phase
 from bench.faults import Fault, NotHereError, read_faults, strangers
 from bench.hall import HallJob
 from bench.ledger import read_ledger
+from bench.openfiles import allow_files
 from bench.proc import command, stats
 from bench.saboteur import Round, Saboteur, Timing
 from bench.screen import Screen, console
@@ -78,7 +78,7 @@ def recovery(
     server = target(url)
     plan: list[Fault | str] = [*(during or _faults(fault))] * rounds
     partitions = _check_here(server, plan)
-    _allow_files(4 * games // per_socket + 500)
+    allow_files(4 * games // per_socket + 500)
     timing = Timing(watch=watch, stopped=stopped)
     hall = HallJob(
         url, games, tuple(standard()), pace, users, ledger=ledger, per_socket=per_socket,
@@ -158,11 +158,3 @@ def _besiege(
             results = crew.run(phases, screen.update, begin)
         crew.finish()
     return saboteur.result(), total(result.tally for result in results)
-
-
-def _allow_files(wanted: int) -> None:
-    """Raise this process's (and its children's) limit of open files."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < wanted:
-        limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
