@@ -23,6 +23,7 @@ class Measured(NamedTuple):
         gaps: Set of games -> game by game.
         late: Seconds that a command waited whose game had yet to be made when it was due.
         silence: Seconds until each hit partition answered a command due after the blow.
+        slowest: The slowest command of each hit partition: what of its pause the load could see.
         reopened: Sockets that were lost.
         errors: What clients were refused in the window, by code.
     """
@@ -31,6 +32,7 @@ class Measured(NamedTuple):
     gaps: dict[str, Gaps]
     late: list[float]
     silence: list[float]
+    slowest: list[float]
     reopened: int
     errors: Counter[str]
 
@@ -59,6 +61,7 @@ def figures(rounds: Sequence[Measured]) -> dict[str, Any]:
         "gap_ms": {name: gaps.summary() for name, gaps in pooled.items()},
         "begun_late_ms": Gaps([s for one in rounds for s in one.late]).summary(),
         "partition_silent_ms": Gaps([s for one in rounds for s in one.silence]).summary(),
+        "partition_slowest_ms": Gaps([s for one in rounds for s in one.slowest]).summary(),
         "sockets_reopened": sum(one.reopened for one in rounds),
         "client_errors": dict(errors),
     }
@@ -91,6 +94,10 @@ def _measure(
     happened = [each for each in found.happenings if window.at <= each.at < window.until]
     lost = {each.socket for each in happened if each.what == "lost"}
     cut = {game for socket in lost for game in sockets[socket]}
+    slowest: dict[int, float] = {}
+    for game, seconds in gaps.items():
+        if (partition := games.get(game)) in one.partitions:
+            slowest[partition] = max(slowest.get(partition, 0.0), seconds)
     sorted_out = {
         "hit": [s for game, s in gaps.items() if games.get(game) in one.partitions],
         "cut off": [s for game, s in gaps.items() if game in cut],
@@ -105,6 +112,7 @@ def _measure(
         {name: Gaps(seconds) for name, seconds in sorted_out.items()},
         [at - due for due, at, _ in late if due < window.until and at > window.at],
         [] if one.planned else list(silences(window, own, games, one.partitions).values()),
+        list(slowest.values()),
         len(lost),
         Counter(each.what for each in happened if each.what not in ("lost", "back")),
     )
@@ -122,6 +130,7 @@ def rows(rounds: Sequence[Measured]) -> list[tuple[object, ...]]:
         lines = {f"games, {name}": body["gap_ms"][name] for name in SETS}
         lines["games made meanwhile"] = body["begun_late_ms"]
         lines["partitions silent"] = body["partition_silent_ms"]
+        lines["partitions, slowest"] = body["partition_slowest_ms"]
         table += [
             (f"{what} x{len(same)}", of, *(_cell(line[key]) for key in line))
             for of, line in lines.items()

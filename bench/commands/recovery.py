@@ -69,7 +69,8 @@ def recovery(
     A game's gap is its slowest command around the fault, from when it was due to its event. "hit"
     are the games of partitions that the victim owned or that changed their owner or epoch, "cut
     off" those of which a socket was lost. "partitions silent" is the time from the blow until each
-    hit partition answered a command due after it.
+    hit partition answered a command due after it, "partitions, slowest" each hit partition's
+    slowest command.
 
     Every event that came to any socket is kept. At the end all of it is compared with the log
     and with the games. Exits with 1 if anything was lost, repeated, out of order, missed or

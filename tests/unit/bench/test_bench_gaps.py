@@ -90,6 +90,7 @@ def test_games_are_told_apart_by_what_hit_them() -> None:
     assert gaps == {"hit": [4], "cut off": [1], "others": [0.5], "all": [4, 1, 0.5]}
     assert (measured.reopened, dict(measured.errors)) == (1, {"unavailable": 1})
     assert measured.silence == [5]
+    assert measured.slowest == [4]
     assert measured.summary()["gap_ms"]["hit"]["max"] == 4000
 
 
@@ -101,6 +102,17 @@ def test_a_game_made_late_has_no_part_in_the_gaps() -> None:
     (measured,) = measure([one], found, 2)
     assert sorted(measured.gaps["all"].seconds) == [0.5, 1, 4]
     assert measured.late == [2.5]
+
+
+def test_a_partition_is_as_slow_as_the_slowest_of_its_games() -> None:
+    """Of all games of a hit partition the longest gap counts, and none of another partition's."""
+    found, one = evidence()
+    quick, slow = [f"h{n}" for n in range(99) if partition_of(f"h{n}", 2) == 1][1:3]
+    found.begun |= {quick: (0, 0, 1), slow: (0, 4, 5)}
+    found.answers += [Answer(11, 11.1, quick), Answer(11, 18, slow), Answer(12, 12.1, slow)]
+    (measured,) = measure([one], found, 2)
+    assert measured.slowest == [7]
+    assert figures([measured])["partition_slowest_ms"]["max"] == 7000
 
 
 def test_rounds_of_a_kind_are_pooled() -> None:
