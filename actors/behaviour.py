@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import msgspec
 from msgspec import Struct
@@ -228,6 +228,22 @@ class Behaviour(Protocol):
 
         `names` holds the display names of those seated users that have one: any text on one line.
         """
+        ...
+
+
+@runtime_checkable
+class Configurable(Behaviour, Protocol):
+    """A behaviour that leaves something to the operator.
+
+    Settings are known to `decide` alone, and whatever they mean for a game has to be in its events:
+    a history is told under other settings than those that it was made under.
+    """
+
+    settings: type[Struct]
+    """What may be set, each field with a default; set as GAMESHARD_<KIND>_<FIELD>."""
+
+    def configured(self, settings: Any) -> Behaviour:
+        """Return the behaviour under these settings."""
         ...
 
 

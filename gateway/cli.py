@@ -22,6 +22,7 @@ from gateway.operator_cli import app as operators
 from gateway.replay import replay_game
 from gateway.run import RunError, RunOptions, run
 from gateway.settings import GatewaySettings
+from runtime.behaviours import settable
 from runtime.settings import OwnershipTiming, RouterSettings, ShardSettings
 
 app = typer.Typer(
@@ -94,6 +95,7 @@ def run_command(
         shard=_settings(ShardSettings, "SHARD"),
         router=_settings(RouterSettings, "ROUTER"),
         ownership=_settings(OwnershipTiming, "OWNERSHIP"),
+        games={kind: _settings(each, kind.upper()) for kind, each in settable().items()},
     )
 
     def say(what: str) -> None:

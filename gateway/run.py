@@ -7,7 +7,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import psycopg
@@ -44,6 +44,7 @@ class RunOptions(Struct, frozen=True, kw_only=True):
     shard: ShardSettings = ShardSettings()
     router: RouterSettings = RouterSettings()
     ownership: OwnershipTiming = OwnershipTiming()
+    games: Mapping[str, Struct] = {}
 
 
 class System:
@@ -83,6 +84,7 @@ class System:
             shard=self._options.shard,
             router=self._options.router,
             ownership=self._options.ownership,
+            games=self._options.games,
         )
         assert self._port is not None
         host, port = self._port.getsockname()[:2]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.metadata import entry_points
 from typing import cast
 
 import msgspec
+from msgspec import Struct
 
-from actors.behaviour import Behaviour, event_decoder
+from actors.behaviour import Behaviour, Configurable, event_decoder
 
 GROUP = "gameshard.behaviours"
 
@@ -46,8 +48,11 @@ class Kind:
         self.unpack = behaviour.unpack
 
 
-def load() -> dict[str, Behaviour]:
+def load(settings: Mapping[str, Struct] | None = None) -> dict[str, Behaviour]:
     """Return every installed behaviour by the name of its kind.
+
+    Args:
+        settings: What was set about some kinds, of the types in `settable`.
 
     Raises:
         ValueError: If two packages bring the same kind, or one lacks its "create" command.
@@ -59,5 +64,17 @@ def load() -> dict[str, Behaviour]:
             raise ValueError(f"two packages bring the behaviour {behaviour.kind!r}")
         if "create" not in behaviour.commands:
             raise ValueError(f"the behaviour {behaviour.kind!r} has no command 'create'")
+        chosen = (settings or {}).get(behaviour.kind)
+        if chosen is not None and isinstance(behaviour, Configurable):
+            behaviour = behaviour.configured(chosen)
         found[behaviour.kind] = behaviour
     return found
+
+
+def settable() -> dict[str, type[Struct]]:
+    """Return what an operator may set about each kind that leaves something to them."""
+    return {
+        kind: behaviour.settings
+        for kind, behaviour in load().items()
+        if isinstance(behaviour, Configurable)
+    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Mapping
 
 from msgspec import Struct
 
@@ -47,6 +48,7 @@ class ClusterConfig(Struct, frozen=True, kw_only=True):
         tls: Encryption of the links; None on a network that nobody else is on.
         retention_days: So long the log keeps events that no replay needs any more.
         shard, router, ownership: Their own settings.
+        games: What was set about kinds of games (`runtime.behaviours.settable`).
         shard_cpus: CPUs that Ray sets aside for each shard when it places it.
         health: How fast Ray notices that a machine is lost.
     """
@@ -63,6 +65,7 @@ class ClusterConfig(Struct, frozen=True, kw_only=True):
     shard: ShardSettings = ShardSettings()
     router: RouterSettings = RouterSettings()
     ownership: OwnershipTiming = OwnershipTiming()
+    games: Mapping[str, Struct] = {}
     shard_cpus: float = 0.0
     health: NodeHealth = NodeHealth()
 

@@ -85,7 +85,7 @@ class ShardService:
     async def start(self) -> None:
         """Listen, and tell the coordinator; it says what to open."""
         self._stores = PostgresStores(self._config.dsn)
-        self._behaviours = load()
+        self._behaviours = load(self._config.games)
         self._losing: set[asyncio.Task[None]] = set()
         self._router = make_router(self._name, self._peers, self._config)
         self._shard = Shard(

@@ -2,6 +2,7 @@
 
 commands  events     what is asked, what happened: the published words
 decide    offers     create: command -> facts
+settings             what an operator may set about new games
 evolve    state      fact -> state, and how little of it is kept
 position  moves      boards and moves as bytes
 endings   variants   the rules, python-chess underneath
@@ -12,12 +13,14 @@ packing   view  pgn  how a game is stored, shown (in the shapes of shown), expor
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from functools import partial
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 from msgspec import Struct
 
-from actors.behaviour import Behaviour, Command, Effect, Event, Outline, Query, UserId
+from actors.behaviour import Behaviour, Command, Configurable, Effect, Event, Outline, Query, UserId
 from actors.chess.clock import next_deadline
 from actors.chess.commands import COMMANDS, PATHS, QUERIES, CreateGame
 from actors.chess.decide import REJECTIONS, decide
@@ -25,6 +28,7 @@ from actors.chess.events import EVENTS, RematchAgreed
 from actors.chess.evolve import evolve
 from actors.chess.packing import pack, unpack
 from actors.chess.pgn import pgn
+from actors.chess.settings import ChessSettings
 from actors.chess.shown import ANSWERS
 from actors.chess.state import Game, plies
 from actors.chess.view import view
@@ -32,6 +36,7 @@ from actors.chess.view import view
 __all__ = [
     "answers",
     "commands",
+    "configured",
     "decide",
     "effects",
     "events",
@@ -45,6 +50,7 @@ __all__ = [
     "paths",
     "queries",
     "rejections",
+    "settings",
     "unpack",
     "view",
 ]
@@ -57,6 +63,14 @@ answers: Mapping[str, type[Struct]] = ANSWERS
 exports: Mapping[str, str] = {"pgn": "application/x-chess-pgn"}
 events: Sequence[type[Event]] = EVENTS
 rejections: Mapping[str, int] = REJECTIONS
+settings: type[Struct] = ChessSettings
+
+
+def configured(settings: ChessSettings) -> Behaviour:
+    """Return this behaviour with `settings` for the games that it will create."""
+    own = {name: globals()[name] for name in __all__}
+    own["decide"] = partial(decide, settings=settings)
+    return cast("Behaviour", SimpleNamespace(**own))
 
 
 def outline(state: Game) -> Outline:
@@ -90,4 +104,4 @@ def export(ending: str, events: Sequence[Event], names: Mapping[UserId, str] | N
 if TYPE_CHECKING:
     from actors import chess
 
-    behaviour: Behaviour = chess  # the type checker holds this package to the protocol
+    behaviour: Configurable = chess  # the type checker holds this package to the protocol

@@ -1,7 +1,7 @@
 """Time: clocks, what lag is forgiven, and when the game must look at the clock by itself.
 
 A Fischer clock runs from when both sides have moved. Until then a clocked game waits
-`FIRST_MOVE_MS` for each first move and is aborted after it. A clock of days gives all of them
+`Terms.first_move` for each first move and is aborted after it. A clock of days gives all of them
 anew for each move and waits as long for the first ones. All times are in ms.
 
 Lag: a player's time on the server begins when the opponent's move is sent to them and ends when
@@ -20,7 +20,6 @@ from actors.behaviour import Context
 from actors.chess.state import Game, Terms, mover, plies
 
 FREE_PLIES = 2
-FIRST_MOVE_MS = 30_000
 OPEN_MS = 24 * 3_600_000
 OPEN_DAYS_MS = 30 * OPEN_MS
 AWAY_MS = 60_000
@@ -110,7 +109,7 @@ def open_ms(terms: Terms) -> int:
 
 def first_move_ms(terms: Terms) -> int:
     """Return how long a clocked game waits for each side's first move."""
-    return terms.days * DAY_MS or FIRST_MOVE_MS
+    return terms.days * DAY_MS or terms.first_move * 1000
 
 
 def charged(game: Game, now: int) -> tuple[int, int]:

@@ -12,7 +12,8 @@ from actors.chess.commands import ClockTerms, CreateGame
 from actors.chess.endings import ending
 from actors.chess.events import GameCreated
 from actors.chess.position import new_board, scratch_of
-from actors.chess.state import Color
+from actors.chess.settings import ChessSettings
+from actors.chess.state import FIRST_MOVE_S, Color
 from actors.chess.variants import VARIANTS, VariantName
 
 _ID_LENGTH = 128
@@ -25,8 +26,8 @@ _POCKET = 32
 _CHESS960_POSITIONS = 960
 
 
-def create(command: CreateGame, context: Context) -> tuple[GameCreated]:
-    """Return the game's first event.
+def create(command: CreateGame, context: Context, settings: ChessSettings) -> tuple[GameCreated]:
+    """Return the game's first event, which holds whatever `settings` mean for it.
 
     Raises:
         Rejected: "invalid_request", or "bad_position" if no game can begin with the FEN.
@@ -48,6 +49,7 @@ def create(command: CreateGame, context: Context) -> tuple[GameCreated]:
             clock=clock,
             rated=command.rated,
             rematch_of=command.rematch_of,
+            first_move=settings.first_move if _is_fischer(clock) else FIRST_MOVE_S,
         ),
     )
 
@@ -71,6 +73,10 @@ def _clock(terms: ClockTerms | None) -> ClockTerms | None:
     if not initial + increment:
         raise _invalid("A clock needs time: initial and increment are both 0.")
     return ClockTerms(initial=initial, increment=increment)
+
+
+def _is_fischer(clock: ClockTerms | None) -> bool:
+    return clock is not None and clock.days is None
 
 
 def _seats(command: CreateGame, context: Context) -> tuple[UserId | None, UserId | None, Color]:

@@ -30,6 +30,7 @@ from actors.chess.events import GameEnded, MovePlayed, PlayerJoined, TimeExcused
 from actors.chess.moves import MOVES, uci_at
 from actors.chess.offers import draw, rematch, takeback
 from actors.chess.position import scratch_of
+from actors.chess.settings import ChessSettings
 from actors.chess.state import (
     Game,
     board_at,
@@ -41,11 +42,16 @@ from actors.chess.state import (
     settle,
 )
 
+_DEFAULT = ChessSettings()
 _CASTLED_FILES = {"c", "g"}
 
 
-def decide(state: Game | None, command: Any, context: Context) -> Sequence[Event]:
+def decide(
+    state: Game | None, command: Any, context: Context, settings: ChessSettings = _DEFAULT
+) -> Sequence[Event]:
     """Return the facts that `command` produces on `state` (None: there's none yet).
+
+    Of the operator's `settings` only creation knows: what they mean for a game is in its history.
 
     Raises:
         Rejected: With one of `REJECTIONS`; nothing happened.
@@ -56,7 +62,7 @@ def decide(state: Game | None, command: Any, context: Context) -> Sequence[Event
     if type(command) is CreateGame:
         if state is not None:
             raise Rejected("game_exists", "Another game has this id.")
-        return create(command, context)
+        return create(command, context, settings)
     if state is None:
         raise Rejected("no_such_game", "There's no such game.")
     if type(command) is Resume:

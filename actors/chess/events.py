@@ -11,7 +11,7 @@ from typing import ClassVar
 from actors.behaviour import Event, GameId, UserId
 from actors.chess.commands import ClockTerms
 from actors.chess.endings import Termination
-from actors.chess.state import Color
+from actors.chess.state import FIRST_MOVE_S, Color
 from actors.chess.variants import VariantName
 
 
@@ -19,7 +19,8 @@ class GameCreated(Event, kw_only=True, omit_defaults=True, tag="GameCreated"):
     """The game exists. It's started if both seats are taken.
 
     `initial_fen` stands where the game doesn't begin in its variant's one start position (so
-    always in Chess960). `opponent` was invited and alone may join.
+    always in Chess960). `opponent` was invited and alone may join. If a side with a Fischer clock
+    hasn't made its first move after `first_move` seconds, the game is aborted.
     """
 
     kind: str
@@ -32,6 +33,7 @@ class GameCreated(Event, kw_only=True, omit_defaults=True, tag="GameCreated"):
     opponent: UserId | None = None
     clock: ClockTerms | None = None
     rematch_of: GameId | None = None
+    first_move: int = FIRST_MOVE_S
 
 
 class PlayerJoined(Event, kw_only=True, omit_defaults=True, tag="PlayerJoined"):

@@ -33,11 +33,12 @@ from actors.chess.state import (
     Game,
     Offer,
     OfferType,
+    Terms,
     append_move,
     ask_bit,
     cut_moves,
     plies,
-    terms_of,
+    shared,
 )
 
 
@@ -58,7 +59,20 @@ def _created(event: GameCreated) -> Game:
     initial, increment, days = (
         (clock.initial or 0, clock.increment or 0, clock.days or 0) if clock else (0, 0, 0)
     )
-    terms = terms_of(event.variant, event.initial_fen, initial, increment, days, event.rated)
+    fen = event.initial_fen
+    black_first = fen is not None and fen.split()[1] == "b"
+    terms = shared(
+        Terms(
+            event.variant,
+            fen,
+            initial,
+            increment,
+            days,
+            event.rated,
+            black_first,
+            event.first_move,
+        )
+    )
     now = millis(event.at)
     game = Game(terms, event.creator, now, now, event.white, event.black, event.opponent)
     game.rematch_of = event.rematch_of

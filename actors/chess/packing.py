@@ -22,7 +22,7 @@ from actors.chess.state import (
     append_move,
     plies,
     settle,
-    terms_of,
+    shared,
 )
 
 _VERSION = b"\x02"
@@ -54,22 +54,11 @@ def unpack(data: bytes) -> Game:
     version = data[0] if data else 0
     if version == 2:
         game = _decode(memoryview(data)[1:])
-        game.terms = _shared(game.terms)
+        game.terms = shared(game.terms)
         return game
     if version == 1:
         return _from_v1(_decode_v1(memoryview(data)[1:]))
     raise UnknownFormat(version)
-
-
-def _shared(terms: Terms) -> Terms:
-    return terms_of(
-        terms.variant,
-        terms.initial_fen,
-        terms.initial,
-        terms.increment,
-        terms.days,
-        terms.rated,
-    )
 
 
 class _GameV1(Struct, array_like=True):
@@ -102,7 +91,7 @@ _decode_v1 = msgspec.msgpack.Decoder(_GameV1).decode
 
 def _from_v1(old: _GameV1) -> Game:
     game = Game(
-        terms=_shared(old.terms),
+        terms=shared(old.terms),
         creator=old.creator,
         created_at=old.created_at,
         updated_at=old.updated_at,

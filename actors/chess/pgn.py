@@ -13,7 +13,7 @@ from actors.chess.endings import Termination
 from actors.chess.events import GameCreated, GameEnded, MovePlayed, PlayerJoined, TakenBack
 from actors.chess.moves import MOVES
 from actors.chess.position import new_board
-from actors.chess.state import Color, terms_of
+from actors.chess.state import Color, Terms
 from actors.chess.variants import VARIANTS
 
 _RESULTS: dict[Color | None, str] = {"white": "1-0", "black": "0-1", None: "1/2-1/2"}
@@ -89,5 +89,5 @@ def _time_control(clock: ClockTerms | None) -> str:
     if clock.days is not None:
         return f"1/{clock.days * 86_400}"
     initial, increment = clock.initial or 0, clock.increment or 0
-    start = allotted(terms_of("standard", None, initial, increment, 0, False)) // 1000
+    start = allotted(Terms("standard", None, initial, increment, 0, False, False)) // 1000
     return f"{start}+{increment}"

@@ -16,10 +16,14 @@ _Time = Annotated[datetime, Meta(tz=True)]
 
 
 class ChessClock(Struct, kw_only=True):
-    """Both clocks as of `at`. Either `initial` and `increment` (seconds), or `days` a move."""
+    """Both clocks as of `at`. Either `initial` and `increment` (seconds), or `days` a move.
+
+    With the former the game is aborted when a side's first move takes `first_move` seconds.
+    """
 
     initial: int | UnsetType = UNSET
     increment: int | UnsetType = UNSET
+    first_move: int | UnsetType = UNSET
     days: int | UnsetType = UNSET
     white_ms: int
     black_ms: int

@@ -23,17 +23,22 @@ Color = Literal["white", "black"]
 Status = Literal["open", "started", "ended"]
 OfferType = Literal["draw", "takeback", "rematch"]
 
+FIRST_MOVE_S = 30
+"""What a game waits for each first move if its creation says nothing. Games are recorded so: it's
+never changed; what new games get is a setting (`actors.chess.settings`)."""
+
 _RUN = struct.Struct("<HH")
 
 
 class Terms(Struct, frozen=True, array_like=True, gc=False):
-    """What was agreed before the game; equal terms are one object (`terms_of`).
+    """What was agreed before the game; equal terms are one object (`shared`).
 
     Attributes:
         variant, initial_fen, rated: As in GameCreated.
         initial, increment: Of a Fischer clock, in seconds; both 0 if there's none.
         days: Of a clock that gives days a move; 0 if there's none.
         black_first: Black makes the first move of the game.
+        first_move: How long a game with a Fischer clock waits for each first move, in seconds.
     """
 
     variant: VariantName
@@ -43,6 +48,7 @@ class Terms(Struct, frozen=True, array_like=True, gc=False):
     days: int
     rated: bool
     black_first: bool
+    first_move: int = FIRST_MOVE_S
 
     @property
     def clocked(self) -> bool:
@@ -51,12 +57,9 @@ class Terms(Struct, frozen=True, array_like=True, gc=False):
 
 
 @lru_cache(maxsize=4096)
-def terms_of(
-    variant: VariantName, fen: str | None, initial: int, increment: int, days: int, rated: bool
-) -> Terms:
-    """Return the one object for these terms."""
-    black_first = fen is not None and fen.split()[1] == "b"
-    return Terms(variant, fen, initial, increment, days, rated, black_first)
+def shared(terms: Terms) -> Terms:
+    """Return the one object that stands for all terms equal to these."""
+    return terms
 
 
 class Offer(Struct, frozen=True, array_like=True, gc=False):

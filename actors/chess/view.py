@@ -98,7 +98,11 @@ def _clock(game: Game) -> dict[str, Any] | None:
     kind: dict[str, Any] = (
         {"days": terms.days}
         if terms.days
-        else {"initial": terms.initial, "increment": terms.increment}
+        else {
+            "initial": terms.initial,
+            "increment": terms.increment,
+            "first_move": terms.first_move,
+        }
     )
     # Clocks are set when the second player comes; until then it's shown what they'll be set to.
     whole = allotted(terms) if game.white is None or game.black is None else None

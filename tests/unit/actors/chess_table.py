@@ -37,6 +37,7 @@ class Table:
         self.state: Any = None
         self.events: list[Any] = []
         self.records: list[bytes] = []
+        self.decide = behaviour.decide
 
     def do(
         self,
@@ -50,7 +51,7 @@ class Table:
     ) -> Sequence[Any]:
         """Decide, stamp, evolve, encode: as `runtime.partition` does it."""
         context = Context(self.game, self.now, user, rtt, held, seed, away or {})
-        events = behaviour.decide(self.state, command, context)
+        events = self.decide(self.state, command, context)
         for event in events:
             event.game, event.seq, event.at = self.game, len(self.events) + 1, instant(self.now)
             self.state = behaviour.evolve(self.state, event)

@@ -144,6 +144,8 @@ def _as_told_then(state: Game) -> dict[str, Any]:
     if state.status == "open" and view["clock"]:
         assert view["clock"]["white_ms"] == view["clock"]["black_ms"] == allotted(state.terms)
         view["clock"]["white_ms"] = view["clock"]["black_ms"] = 0
+    if view["clock"]:
+        assert view["clock"].pop("first_move", 30) == 30
     return view
 
 
