@@ -45,8 +45,15 @@ class Producer(NamedTuple):
 
 
 class PartitionOpened(NamedTuple):
-    """The claim record. `attempt` counts the claims of one epoch, from 1."""
+    """The claim record. `attempt` counts the claims of one epoch, from 1.
+
+    Whoever performs the claim fills in the two moments (ms since the epoch): `at`, when it's made,
+    and `alive_until`, until when the owner before is known to have lived. In between nobody owned
+    the partition. A repeat may tell other moments: the first that lands counts.
+    """
 
     epoch: int
     attempt: int
     producer_id: int
+    at: int = 0
+    alive_until: int = 0

@@ -1,0 +1,1 @@
+"""Kafka, as the log needs it: records, brokers, and what they answer."""
