@@ -5,16 +5,22 @@ as long as they're worth their work. So every frame has a price: an accepted com
 of a token, a refused one five. A socket has tokens of its own, enough for a person. Without any
 it's read later, in turn with others, from what the gateway can spare (`gateway.lane`); and who
 then goes on with what is worth nothing is flooding.
+
+What it said beyond its own is a debt, of `_DEBT_S` at most: until that's paid, it's read from what
+can be spared.
 """
 
 from __future__ import annotations
 
+from functools import cache
 from typing import NamedTuple
 
 from gateway.limits import Bucket
 
 _FAULTS_S = 0.5
-_FAULTS = 16
+_FAULTS = 24
+"""So the 27th frame in a row that nobody can read closes a socket: its tokens pay for three."""
+_DEBT_S = 5.0
 
 
 class Price(NamedTuple):
@@ -34,13 +40,21 @@ REFUSED = Price(0.0, 1.0)
 REPEATED = Price(0.0, 1.0)
 UNANSWERED = Price(-4.0, 0.0)
 """It's the system's fault."""
-SUBSCRIBED = Price(3.0, 0.1)
-"""A whole state is packed, sent and unpacked; but who comes back may follow hundreds of games."""
 SUBSCRIBED_AGAIN = Price(9.0, 3.0)
 MISTAKEN = Price(9.0, 1.0)
 """What no sound client sends."""
 IDLE_TALK = Price(0.0, 1.0)
 """Pings, and whatever else changes nothing."""
+
+
+@cache
+def subscribed(most: int) -> Price:
+    """Return the price of following a game, for a socket that may follow `most`.
+
+    A whole state is packed, sent and unpacked; but a program that comes back follows all of its
+    games at once. That's half of what would be flooding.
+    """
+    return Price(3.0, min(0.1, _FAULTS / 2 / most))
 
 
 class Allowance:
@@ -68,7 +82,10 @@ class Allowance:
     def charge(self, price: Price, now: float) -> bool:
         """Take what a frame turned out to cost; return whether the socket is flooding."""
         self._own.charge(now, price.tokens)
-        if not (self.over and price.fault):
+        if not price.fault:
+            return False
+        self._own.forgive(now, _DEBT_S)
+        if not self.over:
             return False
         self._faults.charge(now, price.fault)
         return self._faults.wait(now) > 0

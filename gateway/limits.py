@@ -42,6 +42,10 @@ class Bucket:
         """Take tokens, also those that aren't there yet; less than 0 gives some back."""
         self.full_at = max(self.full_at, now) + tokens * self._interval
 
+    def forgive(self, now: float, longest: float) -> None:
+        """Let there be a token again after `longest` seconds, whatever was charged."""
+        self.full_at = min(self.full_at, now + self._tolerance + longest)
+
 
 class Limit:
     """A limit that holds for each of many users or addresses. The least recent are forgotten."""

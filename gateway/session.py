@@ -20,9 +20,9 @@ from gateway.allowance import (
     MISTAKEN,
     REFUSED,
     REPEATED,
-    SUBSCRIBED,
     SUBSCRIBED_AGAIN,
     UNANSWERED,
+    subscribed,
 )
 from gateway.catalog import BUILT_IN, Catalog
 from gateway.frames import (
@@ -251,15 +251,14 @@ class Session:
             self._mistake(frame.id, game, "unauthenticated", "The resume token isn't good.")
         elif frame.after is not None and not 0 <= frame.after <= MOST_SEQ:
             self._mistake(frame.id, game, "invalid_request", "`after` is out of range.")
-        elif (
-            game not in self._following
-            and len(self._following) >= self._hall.settings.subscriptions
-        ):
-            most = self._hall.settings.subscriptions
+        elif game in self._following:
+            self.socket.charge(SUBSCRIBED_AGAIN)
+            self.follow(game, frame.after, frame.id)
+        elif len(self._following) >= (most := self._hall.settings.subscriptions):
             detail = f"One socket may follow {most} games."
             self._mistake(frame.id, game, "too_many_subscriptions", detail)
         else:
-            self.socket.charge(SUBSCRIBED_AGAIN if game in self._following else SUBSCRIBED)
+            self.socket.charge(subscribed(most))
             self.follow(game, frame.after, frame.id)
 
     def follow(self, game: str, after: int | None, key: str | None = None) -> None:

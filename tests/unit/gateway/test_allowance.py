@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway import allowance as prices
@@ -52,6 +52,46 @@ def test_who_goes_on_without_tokens_is_flooding(price):
         read(slow, 10.0 * n)
         assert not slow.charge(price, 10.0 * n)
         slow.caught_up(10.0 * n)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 5_000))
+def test_who_comes_back_may_follow_all_its_games_at_once(most):
+    """As many as one socket may follow are no flood, however fast; to go on and on like that is."""
+    one = fresh()
+    price = prices.subscribed(most)
+    for _ in range(most):
+        read(one, 0.0)
+        assert not one.charge(price, 0.0)
+    for _ in range(most + 250):
+        read(one, 0.0)
+        if one.charge(price, 0.0):
+            return
+    pytest.fail("not found")
+
+
+@pytest.mark.parametrize("price", [prices.subscribed(256), MISTAKEN, prices.SUBSCRIBED_AGAIN])
+def test_a_debt_is_paid_in_five_seconds(price):
+    """Whatever a socket said at once, after five seconds of silence it's read at once again."""
+    one = fresh()
+    for _ in range(256):
+        read(one, 0.0)
+        one.charge(price, 0.0)
+    one.caught_up(4.9)
+    assert one.over
+    assert not one.take(4.9)
+    one.caught_up(5.1)
+    assert not one.over
+    assert one.take(5.1)
+
+
+def test_commands_under_way_are_no_debt_to_be_forgiven():
+    """What is taken in advance for 64 unanswered commands is given back, and nothing more."""
+    one = fresh()
+    assert all(one.take(0.0) for _ in range(20))
+    for price in [COMMAND] * 64 + [prices.UNANSWERED] * 64:
+        one.charge(price, 0.0)
+    assert sum(one.take(0.0) for _ in range(100)) == 10
 
 
 def test_what_isnt_the_clients_fault_costs_what_any_frame_does():

@@ -82,6 +82,34 @@ async def test_who_asks_for_much_is_read_later_and_nothing_of_it_is_lost():
         assert not gateway.app.counts.closes
 
 
+async def test_a_program_that_comes_back_follows_hundreds_of_games_at_once():
+    """At the defaults as many subscriptions as a socket may have are opened in one go."""
+    async with running(create_burst=1_000) as gateway:
+        ann = await gateway.player("Ann")
+        games = [await gateway.game(ann) for _ in range(GatewaySettings().subscriptions)]
+        async with gateway.ws("/ws", ann) as socket:
+            for game in games:
+                await say(socket, type="subscribe", game=game)
+            assert [(await said(socket, "snapshot"))["game"] for _ in games] == games
+            assert not gateway.app.counts.closes
+
+
+async def test_two_dozen_slips_are_each_told():
+    """A program that is wrong 24 times in a row hears so 24 times and goes on; 27 are a flood."""
+    async with running() as gateway:
+        async with gateway.ws("/ws") as socket:
+            for _ in range(24):
+                await socket.send("{")
+                assert (await said(socket, "rejected"))["code"] == "invalid_request"
+            await say(socket, type="ping", id="1")
+            assert (await said(socket))["id"] == "1"
+        flooding = await raw(gateway, "/ws", {})
+        await asyncio.get_running_loop().sock_sendall(flooding, masked(0x81, b"{") * 500)
+        await until(lambda: gateway.app.counts.closes["too fast"] == 1)
+        assert gateway.app.counts.rejections["invalid_request"] == 24 + 27
+        flooding.close()
+
+
 async def test_a_program_that_plays_fast_is_never_held_up():
     """Accepted commands pay for themselves: hundreds in a row need no waiting."""
     async with running(spare_rate=0.001) as gateway:
