@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
-from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
+from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
 from bench.target import Target
 from bench.users import User
@@ -123,7 +123,7 @@ class Seat(WSListener):
         if self._connecting is not None:
             self._connecting.cancel()
         if self._transport is not None:
-            self._transport.send_close()
+            self._transport.send_close(WSCloseCode.OK)
             self._transport.disconnect()
 
     def on_ws_connected(self, transport: WSTransport) -> None:
