@@ -7,10 +7,12 @@ conformance suite. The log knows no game: a record's value is opaque.
 from __future__ import annotations
 
 from asyncio import Future
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from msgspec import Struct
+
+from persistence.snapshots import Snapshot
 
 
 class Record(NamedTuple):
@@ -29,13 +31,17 @@ class Record(NamedTuple):
     key: bytes = b""
 
 
+Placed = tuple[int, Record]
+"""A record with its offset."""
+
+
 class Claim(Struct, frozen=True):
     """What an owner holds after it has opened a partition.
 
     Attributes:
         partition: Which one.
         epoch: Under which epoch; appends of any lower one no longer count.
-        head: The offset that the next record gets; everything below it is history to adopt.
+        head: No record to come has a lower offset; everything below it is history to adopt.
         checkpoint: Replay begins here: all below is in the snapshots.
         alive_until: Until when (ms since the epoch) the owner before is known to have lived;
             0 if there was none.
@@ -51,6 +57,35 @@ class Claim(Struct, frozen=True):
     alive_until: int
     at: int
     outages: Sequence[tuple[int, int]] = ()
+
+
+class Unsaved(NamedTuple):
+    """A game of which the store doesn't hold all.
+
+    Attributes:
+        game, seq: Which game, and how far it is in memory.
+        since: Returns its snapshot for a store that holds the game at a given seq (0: not at all).
+    """
+
+    game: str
+    seq: int
+    since: Callable[[int], Snapshot]
+
+
+class Memory(Protocol):
+    """What an owner has in memory, for a log that goes on in another place while it's broken."""
+
+    async def whole(self) -> None:
+        """Wait until every game that a replay has to bring to life lives."""
+        ...
+
+    def surrender(self) -> tuple[Sequence[Record], Sequence[Unsaved]]:
+        """Join what waits for an append to the one under way; return it, and all unsaved games.
+
+        They are at one moment: each game is as the appends under way and these records leave it.
+        The append under way is then of both.
+        """
+        ...
 
 
 class LogError(Exception):
@@ -86,6 +121,14 @@ class EventLog(Protocol):
         """
         ...
 
+    def attach(self, partition: int, epoch: int, memory: Memory) -> None:
+        """Say where the games of a claimed partition are; once, before the first append."""
+        ...
+
+    def release(self, partition: int, epoch: int) -> None:
+        """Say that nothing more will be appended under this claim."""
+        ...
+
     def append(self, partition: int, epoch: int, records: Sequence[Record]) -> Future[int]:
         """Append `records`; the future's result is the offset of the first of them.
 
@@ -96,8 +139,11 @@ class EventLog(Protocol):
         """
         ...
 
-    def read(self, partition: int, start: int, end: int) -> AsyncIterator[Sequence[Record]]:
-        """Yield the records of offsets `start` to `end` (exclusive) in order, in batches."""
+    def read(self, partition: int, start: int, end: int) -> AsyncIterator[Sequence[Placed]]:
+        """Yield the records of offsets `start` to `end` (exclusive) in order, in batches.
+
+        Offsets only grow, but not every one need be a record's.
+        """
         ...
 
     async def touch(self, owned: Sequence[tuple[int, int]]) -> Sequence[int]:

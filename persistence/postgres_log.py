@@ -14,12 +14,12 @@ from typing import Any
 from persistence.append_statement import APPEND
 from persistence.appends import Appends, Counters
 from persistence.database import Database
-from persistence.log import Claim, Fenced, LogError, Record
+from persistence.log import Claim, LogError, Memory, Placed, Record
+from persistence.rows import open_row, touch
 from persistence.stretches import Stretches
 
 _READ = 5000
 _TRIM = 5000
-_REMEMBERED_MS = 30 * 24 * 3600 * 1000
 SLOW_S = 1.0
 """A statement without an answer for so long makes the log unhealthy."""
 
@@ -60,6 +60,12 @@ class PostgresLog:
         """What was appended so far, for metrics."""
         return self._appends.counters
 
+    def attach(self, partition: int, epoch: int, memory: Memory) -> None:
+        """See `EventLog.attach`. There's no other place to go on in."""
+
+    def release(self, partition: int, epoch: int) -> None:
+        """See `EventLog.release`."""
+
     def append(self, partition: int, epoch: int, records: Sequence[Record]) -> asyncio.Future[int]:
         """See `EventLog.append`.
 
@@ -80,36 +86,20 @@ class PostgresLog:
     async def claim(self, partition: int, epoch: int, owner: str) -> Claim:
         """See `EventLog.claim`. After `Unavailable`, ask for a new epoch: it may have happened."""
         async with self._database.transaction() as cursor:
-            await cursor.execute(
-                "SELECT epoch, owner, opened_epoch, version, head, checkpoint, alive_until,"
-                " (extract(epoch FROM clock_timestamp()) * 1000)::int8"
-                " FROM partitions WHERE id = %s FOR UPDATE",
-                (partition,),
-            )
-            row: Any = await cursor.fetchone()
-            if row is None or row[:2] != (epoch, owner) or row[2] >= epoch:
-                raise Fenced(partition, epoch)
-            version, head, checkpoint, alive_until, now = row[3:]
-            at = max(now, alive_until)
-            await cursor.execute(
-                "UPDATE partitions SET opened_epoch = epoch, version = version + 1,"
-                " alive_until = %s WHERE id = %s",
-                (at, partition),
-            )
-            if 0 < alive_until < at:
-                await cursor.execute(
-                    "INSERT INTO outages VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
-                    (partition, alive_until, at),
-                )
-            await cursor.execute(
-                "SELECT since, until FROM outages WHERE partition = %s AND until > %s ORDER BY 1",
-                (partition, at - _REMEMBERED_MS),
-            )
-            outages = tuple((since, until) for since, until in await cursor.fetchall())
-        self._appends.own(partition, epoch, version + 1, head)
-        return Claim(partition, epoch, head, checkpoint, alive_until, at, outages)
+            opened = await open_row(cursor, partition, epoch, owner)
+        row = opened.row
+        self._appends.own(partition, epoch, row.version, row.head)
+        return Claim(
+            partition,
+            epoch,
+            row.head,
+            row.checkpoint,
+            opened.alive_until,
+            opened.at,
+            opened.outages,
+        )
 
-    async def read(self, partition: int, start: int, end: int) -> AsyncIterator[Sequence[Record]]:
+    async def read(self, partition: int, start: int, end: int) -> AsyncIterator[Sequence[Placed]]:
         """See `EventLog.read`. Ends at the log's head.
 
         Raises:
@@ -125,7 +115,7 @@ class PostgresLog:
                 _READ,
             )
             if rows and rows[-1][4] == start + len(rows) - 1:
-                yield [Record(*row[:4]) for row in rows]
+                yield [(row[4], Record(*row[:4])) for row in rows]
                 start += len(rows)
                 continue
             if not rows and start >= await self._head(partition):
@@ -139,22 +129,7 @@ class PostgresLog:
 
     async def touch(self, owned: Sequence[tuple[int, int]]) -> Sequence[int]:
         """See `EventLog.touch`."""
-        # A row that is locked just now is passed by: an append that is under way touches it
-        # itself, and waiting for several locks in another order than it does would be a deadlock.
-        rows = await self._database.query(
-            "WITH mine AS (SELECT p.id FROM partitions p"
-            " JOIN unnest(%s::int4[], %s::int8[]) AS o (id, epoch)"
-            " ON p.id = o.id AND p.epoch = o.epoch FOR NO KEY UPDATE OF p SKIP LOCKED),"
-            " touched AS (UPDATE partitions p SET alive_until = greatest(alive_until,"
-            " (extract(epoch FROM clock_timestamp()) * 1000)::int8)"
-            " FROM mine WHERE p.id = mine.id)"
-            " SELECT id, epoch FROM partitions WHERE id = ANY(%s::int4[])",
-            [partition for partition, _ in owned],
-            [epoch for _, epoch in owned],
-            [partition for partition, _ in owned],
-        )
-        held = {(partition, epoch) for partition, epoch in rows}
-        return [mine[0] for mine in owned if mine not in held]
+        return await touch(self._database, owned)
 
     async def checkpoint(self, partition: int, epoch: int, offset: int) -> None:
         """See `EventLog.checkpoint`."""

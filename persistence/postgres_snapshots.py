@@ -65,30 +65,8 @@ class PostgresSnapshots:
         A snapshot whose ids Postgres can't hold is left out, and the log says so: it mustn't keep
         back those beside it for ever.
         """
-        snapshots = [s for s in snapshots if _storable(s)]
-        if not snapshots:
-            return {}
-        # Rows are locked in this order: two who save the same games don't wait for each other.
-        snapshots = sorted(snapshots, key=attrgetter("game"))
         async with self._database.transaction() as cursor:
-            await cursor.execute(_SAVE, _columns(snapshots))
-            written = {game: (seq, ended_at) for game, seq, ended_at in await cursor.fetchall()}
-            held: dict[str, int] = {game: seq for game, (seq, _) in written.items()}
-            ended = [
-                (player, written[s.game][1], s.game, s.kind, s.moves)
-                for s in snapshots
-                if s.status == "ended" and held.get(s.game) == s.seq
-                for player in sorted({seat for seat in s.seats if seat is not None})
-            ]
-            if ended:
-                await cursor.execute(
-                    _ARCHIVE, [list(column) for column in zip(*ended, strict=True)]
-                )
-            missing = [s.game for s in snapshots if s.game not in held]
-            if missing:
-                await cursor.execute("SELECT id, seq FROM games WHERE id = ANY(%s)", (missing,))
-                held.update(dict(await cursor.fetchall()))
-        return held
+            return await save(cursor, snapshots)
 
     async def load(self, games: Sequence[str]) -> dict[str, Stored]:
         """See `SnapshotStore.load`."""
@@ -152,6 +130,31 @@ def _storable(snapshot: Snapshot) -> bool:
     if not storable:
         _log.error("the game %r can't be stored: an id in it isn't text", snapshot.game)
     return storable
+
+
+async def save(cursor: Any, snapshots: Sequence[Snapshot]) -> dict[str, int]:
+    """Save in the caller's transaction; see `PostgresSnapshots.save`."""
+    snapshots = [s for s in snapshots if _storable(s)]
+    if not snapshots:
+        return {}
+    # Rows are locked in this order: two who save the same games don't wait for each other.
+    snapshots = sorted(snapshots, key=attrgetter("game"))
+    await cursor.execute(_SAVE, _columns(snapshots))
+    written = {game: (seq, ended_at) for game, seq, ended_at in await cursor.fetchall()}
+    held: dict[str, int] = {game: seq for game, (seq, _) in written.items()}
+    ended = [
+        (player, written[s.game][1], s.game, s.kind, s.moves)
+        for s in snapshots
+        if s.status == "ended" and held.get(s.game) == s.seq
+        for player in sorted({seat for seat in s.seats if seat is not None})
+    ]
+    if ended:
+        await cursor.execute(_ARCHIVE, [list(column) for column in zip(*ended, strict=True)])
+    missing = [s.game for s in snapshots if s.game not in held]
+    if missing:
+        await cursor.execute("SELECT id, seq FROM games WHERE id = ANY(%s)", (missing,))
+        held.update(dict(await cursor.fetchall()))
+    return held
 
 
 def _columns(snapshots: Sequence[Snapshot]) -> list[Encoded]:

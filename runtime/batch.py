@@ -47,3 +47,13 @@ class Batch:
         self.notes: list[Note] = []
         self.outputs: list[tuple[Sink, Any]] = []
         self.effects: list[Callable[[], None]] = []
+
+    def extend(self, later: Batch) -> None:
+        """Take all of a batch that follows this one."""
+        for note in later.notes:
+            if note.cell.batch is later:
+                note.cell.batch = self
+        self.records += later.records
+        self.notes += later.notes
+        self.outputs += later.outputs
+        self.effects += later.effects

@@ -125,6 +125,10 @@ class Journal:
         self._flight = None
         error = appended.exception()
         if error is None:
+            # What isn't ours may have come between: then all lies further on than we thought, and
+            # what is noted with a lower offset is only replayed sooner than needed.
+            first = self.end - len(self._open.records) - len(batch.records)
+            self.end += max(0, appended.result() - first)
             self._keeper.committed(batch)
             self._commit()
             if self._flight is None:
@@ -142,6 +146,14 @@ class Journal:
         for future in quiet:
             if not future.done():
                 future.set_result(None)
+
+    def surrender(self) -> list[Record]:
+        """Let the open batch become durable with the one in flight; return its records."""
+        if self._flight is None:
+            return []
+        joined, self._open = self._open, Batch()
+        self._flight.extend(joined)
+        return joined.records
 
     async def quiet(self) -> None:
         """Wait until nothing is undurable (or the journal is closed)."""

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from actors.behaviour import millis
-from persistence.log import Claim, LogError, Record
+from persistence.log import Claim, LogError, Placed, Record
 from persistence.snapshots import Stored
 from runtime import marks
 from runtime.cell import Cell, restore
@@ -30,7 +30,7 @@ _BREATH_S = 0.02
 """...and then the games that somebody asks for have their turn for so long."""
 _PAUSE_S = 0.5
 
-Tail = dict[str, list[tuple[int, Record]]]
+Tail = dict[str, list[Placed]]
 """The records from the checkpoint on by game, each with its offset."""
 
 
@@ -49,9 +49,12 @@ async def open_partition(partition: int, epoch: int, owner: str, around: Surroun
     Raises:
         persistence.log.Fenced: If the assignment isn't (or no longer) ours.
         persistence.log.Unavailable: If the log or the store doesn't answer.
+        runtime.formats.Unfit: If it may hold what can't be read here.
     """
     claim = await around.log.claim(partition, epoch, owner)
+    await around.agree()  # after the claim: so nobody writes what we haven't heard of
     opened = Partition(claim, around)
+    around.log.attach(partition, epoch, opened)
     revival = _Revival(opened, await _tail(claim, around))
     opened.residents.revive = revival.revive  # before any deadline can ring
     opened.residents.unread = revival.unread
@@ -63,15 +66,9 @@ async def open_partition(partition: int, epoch: int, owner: str, around: Surroun
 
 async def _tail(claim: Claim, around: Surroundings) -> Tail:
     games: Tail = {}
-    offset = claim.checkpoint
     async for records in around.log.read(claim.partition, claim.checkpoint, claim.head):
-        for record in records:
-            games.setdefault(record.game, []).append((offset, record))
-            offset += 1
-    if offset != claim.head:
-        raise RuntimeError(
-            f"partition {claim.partition}: the log ends at {offset}, its head is {claim.head}"
-        )
+        for placed in records:
+            games.setdefault(placed[1].game, []).append(placed)
     return games
 
 
@@ -131,9 +128,7 @@ class _Revival:
             partition.journal.clean(name)
         return partition.residents.begin(cell)
 
-    def _replay(
-        self, name: str, stored: Stored | None, records: Sequence[tuple[int, Record]]
-    ) -> Cell:
+    def _replay(self, name: str, stored: Stored | None, records: Sequence[Placed]) -> Cell:
         partition = self._partition
         kinds = partition.around.kinds
         if stored is None:

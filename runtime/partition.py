@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 from asyncio import AbstractEventLoop, Event
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from functools import partial
 from random import Random
 from time import monotonic, time
@@ -22,7 +22,7 @@ import msgspec
 from msgspec import Struct
 
 from actors.behaviour import Context, Rejected, Repeated
-from persistence.log import Claim, EventLog, LogError
+from persistence.log import Claim, EventLog, LogError, Record, Unsaved
 from persistence.snapshots import SnapshotStore
 from runtime import marks
 from runtime.audience import Audience
@@ -36,7 +36,7 @@ from runtime.owntime import OwnTime
 from runtime.presence import away
 from runtime.residents import Failed, Found, Residents
 from runtime.returning import Returning
-from runtime.saving import Loader, Saver
+from runtime.saving import Loader, Saver, snapshot_of
 from runtime.settings import ShardSettings
 from runtime.slices import in_slices
 from runtime.wire import AwayOut, CommandIn, DoneOut, MovedOut, RefusedOut
@@ -65,6 +65,8 @@ class Surroundings(Struct, frozen=True):
     spawn: Callable[[Coroutine[Any, Any, None]], None]
     lost: Callable[[Partition], None]
     overloaded: Callable[[], bool]
+    agree: Callable[[], Awaitable[None]]
+    """Learn which versions may be written; raises `runtime.formats.Unfit`."""
 
 
 class Partition:
@@ -168,6 +170,9 @@ class Partition:
         if kind is None:
             detail = f"There is no kind of game {ask.kind!r}."
             link.push(self._refusal(ask.reply, "invalid_request", detail))
+        elif kind.agreed == 0:
+            detail = f"Not every part of the system knows games of {kind.name} yet."
+            link.push(self._refusal(ask.reply, "invalid_request", detail))
         else:
             self._execute(Cell(ask.game, kind), link, ask)
 
@@ -237,9 +242,10 @@ class Partition:
                 self.excuse(link, ask.reply, Failed(self.residents.failed[cell.game]))
                 return
         seed, now = self.seed(), self.now()
-        context = Context(ask.game, now, ask.user, ask.round_trip_ms, ask.held_ms, seed, away)
+        kind, rtt, held = cell.kind, ask.round_trip_ms, ask.held_ms
+        context = Context(ask.game, now, ask.user, rtt, held, seed, away, kind.version)
         try:
-            events = cell.kind.decide(cell.state, command, context)
+            events = kind.decide(cell.state, command, context)
             if not events:
                 raise Rejected("no_effect", "That changes nothing.")
             if cell.seq + len(events) > self.around.settings.history_events:
@@ -396,6 +402,26 @@ class Partition:
         if unsaved and (cell.ended or unsaved >= self.around.settings.snapshot_events):
             self.save(cell)
 
+    # --- what a log that moves takes along ----------------------------------------------------
+
+    async def whole(self) -> None:
+        """See `persistence.log.Memory.whole`."""
+        await self.revived.wait()
+
+    def surrender(self) -> tuple[Sequence[Record], Sequence[Unsaved]]:
+        """See `persistence.log.Memory.surrender`."""
+        records = self.journal.surrender()
+        unsaved: list[Unsaved] = []
+        for game in self.journal.unsaved():
+            cell = self.cells.get(game)
+            if cell is not None and cell.saved < cell.seq:
+                try:
+                    unsaved.append(Unsaved(game, cell.seq, snapshot_of(self.id, cell)))
+                except Exception as error:  # noqa: BLE001  (a game's own failure stays its own)
+                    _log.exception("game %s can't be packed", game)
+                    self.residents.fail(game, f"{type(error).__name__}: {error}")
+        return records, unsaved
+
     # --- housekeeping ------------------------------------------------------------------------
 
     def fenced(self) -> None:
@@ -412,6 +438,7 @@ class Partition:
         self.closed = True
         self.revived.set()  # there's nothing to wait for any more
         self.journal.close()
+        self.around.log.release(self.id, self.epoch)
         self.own_time.deadlines.close()
         self.audience.dismiss(self.returning.links())
 

@@ -27,6 +27,31 @@ class Pending(NamedTuple):
     saved: Callable[[Cell, bool], None]
 
 
+def snapshot_of(partition: int, cell: Cell) -> Callable[[int], Snapshot]:
+    """Pack a cell as it is now; return its snapshot for a store that holds a given seq."""
+    outline, state, saved = cell.kind.outline(cell.state), cell.pack(), cell.saved
+    events, seq, taken_at = cell.events(saved, cell.seq), cell.seq, int(time() * 1000)
+    deadline = cell.kind.next_deadline(cell.state)
+
+    def since(base: int) -> Snapshot:
+        return Snapshot(
+            game=cell.game,
+            partition=partition,
+            kind=cell.kind.name,
+            base=base,
+            seq=seq,
+            state=state,
+            chunk=pack_events(events[base - saved :]),
+            status=outline.status,
+            moves=outline.moves,
+            deadline=deadline,
+            seats=[player for _, player in outline.seats],
+            taken_at=taken_at,
+        )
+
+    return since
+
+
 class Saver:
     """Writes the snapshots of all partitions of a shard, a statement at a time."""
 
@@ -43,22 +68,8 @@ class Saver:
 
     def add(self, partition: int, cell: Cell, saved: Callable[[Cell, bool], None]) -> None:
         """Take a durable cell as it is now. One snapshot of a game is under way at a time."""
-        outline = cell.kind.outline(cell.state)
+        snapshot = snapshot_of(partition, cell)(cell.saved)
         cell.saving = cell.seq
-        snapshot = Snapshot(
-            game=cell.game,
-            partition=partition,
-            kind=cell.kind.name,
-            base=cell.saved,
-            seq=cell.seq,
-            state=cell.pack(),
-            chunk=pack_events(cell.events(cell.saved, cell.seq)),
-            status=outline.status,
-            moves=outline.moves,
-            deadline=cell.kind.next_deadline(cell.state),
-            seats=[player for _, player in outline.seats],
-            taken_at=int(time() * 1000),
-        )
         self._added += 1
         self._pending[cell.game] = Pending(self._added, cell, snapshot, saved)
         self._some.set()

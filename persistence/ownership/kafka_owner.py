@@ -10,7 +10,7 @@ opening --claim--> kafka <--claim again-- fenced, or every 12 hours
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from persistence.log import Record
 from persistence.ownership.actions import (
@@ -74,6 +74,7 @@ class KafkaOwner(Owner):
     def _opened(self, row: Row) -> None:
         self.version = row.version
         if row.mode == "outbox":
+            self.end = row.offset
             self._load_outbox()
         else:
             self._claim()
@@ -233,6 +234,11 @@ class KafkaOwner(Owner):
         rows = self.batches.follow()
         self.asks.ask(SwitchRow, self._switched, self.epoch, self.version, self.end, rows)
 
+    def follow(self, records: Sequence[Record], output: Any) -> None:
+        """Take more events into the switch that is being performed: it writes them, too."""
+        assert self.batches.following is not None
+        self.batches.following.add(records, output)
+
     def _switched(self, answer: Answer) -> None:
         if isinstance(answer, RowRead):
             self._take_version(answer.row)
@@ -312,6 +318,10 @@ class KafkaOwner(Owner):
         self.away = away
         if away and self.phase == "kafka" and (self.batches.flight or self.batches.open.records):
             self._switch()
+
+    def waiting(self, now: float) -> float:
+        """Return for how long, in ms, the batch in flight has had no answer; 0: there's none."""
+        return now - self._since if self.batches.flight else 0.0
 
     def tick(self, now: float) -> None:
         """Do what is due; see `Settings`."""

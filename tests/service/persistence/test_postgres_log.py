@@ -17,7 +17,7 @@ from persistence import appends
 from persistence.append_statement import APPEND
 from persistence.installation import Installation, install
 from persistence.local.postgres import LocalPostgres
-from persistence.log import Record
+from persistence.log import Fenced, Record
 from persistence.postgres import PostgresStores
 from persistence.postgres_log import Gap
 
@@ -65,6 +65,25 @@ async def crashing(server):
 
 class TestConformance(LogConformance):
     """PostgresLog keeps what any log must keep."""
+
+    async def test_an_assignment_alone_fences_the_older_owner(self, logs):
+        """From the moment an epoch is raised no append of an older one counts."""
+        assign, old, new = logs
+        [before] = await own(assign, old, "a", 1)
+        epoch = await assign(0, "b")
+        with pytest.raises(Fenced):
+            await old.append(0, before, records("g", 1, 1))
+        claim = await new.claim(0, epoch, "b")
+        assert await read(new, 0, 0, claim.head) == []
+
+    async def test_offsets_are_dense_from_zero(self, logs):
+        """Nothing but records takes an offset, also after take-overs."""
+        assign, one, other = logs
+        for turn in range(4):
+            log = (one, other)[turn % 2]
+            epoch = await assign(0, "a")
+            assert (await log.claim(0, epoch, "a")).head == 2 * turn
+            assert await log.append(0, epoch, records("g", 1 + 2 * turn, 2)) == 2 * turn
 
 
 @pytest.fixture

@@ -1,0 +1,183 @@
+"""The event log in Kafka, with Postgres beside it: who owns what, and where events wait meanwhile.
+
+append -> Life -> KafkaOwner (pure) -> Produce, or AppendRows while Kafka is away
+"""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio import Future
+from collections.abc import AsyncIterator, Sequence
+
+from persistence.database import Database
+from persistence.kafka.breaker import Breaker
+from persistence.kafka.brokers import Brokers
+from persistence.kafka.life import Life
+from persistence.kafka.outbox import Outbox
+from persistence.log import Claim, Fenced, Memory, Placed, Record, Unavailable
+from persistence.ownership.owner import Settings
+from persistence.ownership.row import PartitionOpened
+from persistence.rows import touch
+
+_TICK_S = 0.1
+
+
+class KafkaLog:
+    """`persistence.log.EventLog` on Kafka. Belongs to one event loop.
+
+    An owner's appends don't fail when Kafka does: after `Settings.doubt_ms`, or when it was found
+    to be away, they go to Postgres, and back when it works again.
+    """
+
+    def __init__(
+        self, brokers: Brokers, database: Database, settings: Settings | None = None
+    ) -> None:
+        """Append by `brokers`; keep rows and what waits in `database`. It closes neither."""
+        self._brokers = brokers
+        self._database = database
+        self._outbox = Outbox(database)
+        self._settings = settings or Settings()
+        self._lives: dict[int, Life] = {}
+        self._breaker = Breaker()
+        self._loop = asyncio.get_running_loop()
+        self._ticking = self._loop.create_task(self._tick())
+        self._closed = False
+
+    # --- owning ----------------------------------------------------------------------------------
+
+    async def claim(self, partition: int, epoch: int, owner: str) -> Claim:
+        """See `EventLog.claim`. Unless the partition is in the outbox, it waits while Kafka is away.
+
+        After `Unavailable`, ask for a new epoch: it may have happened.
+        """
+        if self._closed:
+            raise Unavailable("the log is closed")
+        stores = (self._brokers, self._outbox)
+        life = Life(partition, epoch, owner, stores, self, self._settings)
+        life.breaker(away=self._breaker.open)
+        try:
+            claim = await life.open()
+        except asyncio.CancelledError:
+            life.close()
+            raise
+        before = self._lives.get(partition)
+        if before is not None:
+            before.superseded(epoch)
+            if not before.machine.closed:  # it's of a higher epoch
+                life.close()
+                raise Fenced(partition, epoch)
+        self._lives[partition] = life
+        return claim
+
+    def attach(self, partition: int, epoch: int, memory: Memory) -> None:
+        """See `EventLog.attach`."""
+        life = self._life(partition, epoch)
+        if life is not None:
+            life.memory = memory
+
+    def release(self, partition: int, epoch: int) -> None:
+        """See `EventLog.release`."""
+        life = self._life(partition, epoch)
+        if life is not None:
+            del self._lives[partition]
+            life.release()
+
+    def _life(self, partition: int, epoch: int) -> Life | None:
+        life = self._lives.get(partition)
+        return life if life is not None and life.epoch == epoch else None
+
+    # --- appending and reading -------------------------------------------------------------------
+
+    def append(self, partition: int, epoch: int, records: Sequence[Record]) -> Future[int]:
+        """See `EventLog.append`.
+
+        Raises:
+            ValueError: If there is nothing to append.
+        """
+        if not records:
+            raise ValueError("nothing to append")
+        life = self._life(partition, epoch)
+        if life is not None and not self._closed:
+            return life.append(records)
+        future: Future[int] = self._loop.create_future()
+        future.set_exception(
+            Unavailable("the log is closed") if self._closed else Fenced(partition, epoch)
+        )
+        return future
+
+    async def read(self, partition: int, start: int, end: int) -> AsyncIterator[Sequence[Placed]]:
+        """See `EventLog.read`. Ends where the log ends: Kafka's, or the outbox's behind it."""
+        life = self._lives.get(partition)
+        if life is not None and life.tail is not None:
+            tail, life.tail = life.tail, None  # whoever claims reads this first, and once
+            yield [placed for placed in tail if start <= placed[0] < end]
+            return
+        row, waiting = await self._outbox.peek(partition)  # before Kafka: a drain goes that way
+        last: dict[str, int] = {}
+        known = await self._brokers.end_offset(partition)
+        async for batch in self._brokers.read(partition, start, min(end, known)):
+            placed = [(o, e) for o, e in batch if not isinstance(e, PartitionOpened)]
+            for _, record in placed:
+                last[record.game] = max(record.seq, last.get(record.game, 0))
+            yield placed
+        yield [
+            (row.offset + place, record)
+            for place, record in enumerate(waiting)
+            if record.seq > last.get(record.game, 0) and start <= row.offset + place < end
+        ]
+
+    async def touch(self, owned: Sequence[tuple[int, int]]) -> Sequence[int]:
+        """See `EventLog.touch`."""
+        return await touch(self._database, owned)
+
+    async def checkpoint(self, partition: int, epoch: int, offset: int) -> None:
+        """See `EventLog.checkpoint`."""
+        await self._database.query(
+            "UPDATE partitions SET checkpoint = %s"
+            " WHERE id = %s AND epoch = %s AND checkpoint < %s",
+            offset,
+            partition,
+            epoch,
+            offset,
+        )
+
+    # --- Kafka's state ---------------------------------------------------------------------------
+
+    @property
+    def healthy(self) -> bool:
+        """Whether an append may be expected to be answered soon, in Kafka or in the outbox."""
+        return not any(life.stuck for life in self._lives.values())
+
+    @property
+    def away(self) -> bool:
+        """Whether Kafka counts as away."""
+        return self._breaker.open
+
+    @property
+    def in_outbox(self) -> int:
+        """How many partitions' events go to the outbox."""
+        return sum(life.machine.phase == "outbox" for life in self._lives.values())
+
+    def heard(self, *, well: bool) -> None:
+        """See `persistence.kafka.life.Health`."""
+        if self._breaker.worked() if well else self._breaker.failed(self._loop.time()):
+            # Not at once: whoever tells has an answer in hand that goes first.
+            self._loop.call_soon(self._tell)
+
+    def _tell(self) -> None:
+        for life in list(self._lives.values()):
+            life.breaker(away=self._breaker.open)
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(_TICK_S)
+            for life in list(self._lives.values()):
+                life.tick()
+
+    async def close(self) -> None:
+        """See `EventLog.close`."""
+        self._closed = True
+        self._ticking.cancel()
+        for life in self._lives.values():
+            life.close()
+        self._lives.clear()

@@ -1,0 +1,271 @@
+"""The Postgres half of a partition whose log is Kafka: its row, and the events that wait.
+
+Every request is one transaction that holds the partition's row locked, so that a newer owner waits
+for it, and an older one finds the row changed (rule 3 of the protocol in docs/OWNERSHIP.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from persistence import postgres_snapshots
+from persistence.database import Database
+from persistence.log import Fenced, LogError, Record, Unsaved
+from persistence.ownership.actions import (
+    AppendRows,
+    FinishDrain,
+    LoadOutbox,
+    NoteProducer,
+    OpenRow,
+    RaiseVersion,
+    ReadRow,
+    ReadRows,
+    Request,
+    SwitchRow,
+)
+from persistence.ownership.answers import (
+    Answer,
+    Appended,
+    Conflicting,
+    NotOurs,
+    RowRead,
+    RowsRead,
+)
+from persistence.ownership.row import Row
+from persistence.rows import COLUMNS, Opened, open_row
+
+_SELECT = f"SELECT {COLUMNS} FROM partitions WHERE id = %s"
+_RETURN = f" RETURNING {COLUMNS}"
+_OURS = " WHERE id = %s AND epoch = %s AND version = %s"
+_READ = 1000
+
+
+class Foreign(LogError):  # noqa: N818  (what it is)
+    """The partition's events are in another kind of log."""
+
+
+class Outbox:
+    """Performs the requests for Postgres, one at a time.
+
+    Each method may raise `Unavailable`: then it may have happened, or not.
+    """
+
+    def __init__(self, database: Database) -> None:
+        """Work on `database`."""
+        self._database = database
+        self._performed: dict[type[Request], Callable[[int, Any], Awaitable[Answer]]] = {
+            ReadRow: self._read_row,
+            NoteProducer: self._note_producer,
+            RaiseVersion: self._raise_version,
+            AppendRows: self._append,
+            ReadRows: self._read_rows,
+            FinishDrain: self._finish_drain,
+        }
+
+    async def perform(self, partition: int, request: Request) -> Answer:
+        """Perform a request that needs nothing of the owner; the others have a method each.
+
+        Raises:
+            KeyError: If it's none for Postgres.
+        """
+        return await self._performed[type(request)](partition, request)
+
+    # --- the row ---------------------------------------------------------------------------------
+
+    async def open(self, partition: int, request: OpenRow) -> tuple[Answer, Opened | None]:
+        """See `OpenRow`; also return what a claim tells of the time before.
+
+        Raises:
+            Foreign: If the partition has events in Postgres's own log.
+        """
+        try:
+            async with self._database.transaction() as cursor:
+                opened = await open_row(cursor, partition, request.epoch, request.owner)
+                if opened.row.mode == "log":
+                    opened = await _adopt(cursor, partition, opened)
+        except Fenced:
+            return NotOurs(request.number), None
+        return RowRead(request.number, opened.row), opened
+
+    async def _read_row(self, partition: int, request: ReadRow) -> Answer:
+        """See `ReadRow`."""
+        [row] = await self._database.query(_SELECT, partition)
+        return RowRead(request.number, Row(*row))
+
+    async def _note_producer(self, partition: int, request: NoteProducer) -> Answer:
+        """See `NoteProducer`."""
+        return _read(
+            request.number,
+            await self._database.query(
+                "UPDATE partitions SET producer_id = %s WHERE id = %s AND epoch = %s" + _RETURN,
+                request.producer_id,
+                partition,
+                request.epoch,
+            ),
+        )
+
+    async def _raise_version(self, partition: int, request: RaiseVersion) -> Answer:
+        """See `RaiseVersion`."""
+        return _read(
+            request.number,
+            await self._database.query(
+                "UPDATE partitions SET version = version + 1 WHERE id = %s AND epoch = %s"
+                + _RETURN,
+                partition,
+                request.epoch,
+            ),
+        )
+
+    # --- there and back --------------------------------------------------------------------------
+
+    async def switch(
+        self,
+        partition: int,
+        request: SwitchRow,
+        rows: Sequence[Record],
+        unsaved: Sequence[Unsaved],
+        checkpoint: int,
+    ) -> Answer:
+        """See `SwitchRow`. `rows` are the request's and those that came since.
+
+        Everything below `checkpoint` is in the store once `unsaved` are.
+        """
+        async with self._database.transaction() as cursor:
+            await cursor.execute(
+                "UPDATE partitions SET mode = 'outbox', kafka_offset = %s, version = version + 1,"
+                " checkpoint = greatest(checkpoint, %s)" + _OURS + " AND mode = 'kafka'" + _RETURN,
+                (request.offset, checkpoint, partition, request.epoch, request.version),
+            )
+            found: Any = await cursor.fetchone()
+            if found is None:
+                return NotOurs(request.number)
+            await _insert(cursor, partition, 0, rows)
+            await _save(cursor, unsaved)
+            return RowRead(request.number, Row(*found))
+
+    async def _finish_drain(self, partition: int, request: FinishDrain) -> Answer:
+        """See `FinishDrain`."""
+        async with self._database.transaction() as cursor:
+            await cursor.execute(
+                "UPDATE partitions SET mode = 'kafka', version = version + 1"
+                + _OURS
+                + " AND mode = 'outbox'"
+                + _RETURN,
+                (partition, request.epoch, request.version),
+            )
+            found: Any = await cursor.fetchone()
+            if found is None:
+                return NotOurs(request.number)
+            await cursor.execute("DELETE FROM outbox WHERE partition = %s", (partition,))
+            if cursor.rowcount != request.places:
+                raise AssertionError(
+                    f"partition {partition}: the outbox held {cursor.rowcount} rows,"
+                    f" {request.places} are in Kafka"
+                )
+            return RowRead(request.number, Row(*found))
+
+    # --- rows ------------------------------------------------------------------------------------
+
+    async def _append(self, partition: int, request: AppendRows) -> Answer:
+        """See `AppendRows`."""
+        async with self._ours(partition, request.epoch, request.version) as (cursor, row):
+            if row is None or row.mode != "outbox":
+                return NotOurs(request.number)
+            present = await _rows(cursor, partition, request.place, len(request.rows))
+            if present != list(request.rows[: len(present)]):
+                return Conflicting(request.number)
+            absent = request.rows[len(present) :]
+            taken = await _taken(cursor, absent)
+            if taken:
+                return Conflicting(request.number)
+            await _insert(cursor, partition, request.place + len(present), absent)
+            return Appended(request.number)
+
+    async def _read_rows(self, partition: int, request: ReadRows) -> Answer:
+        """See `ReadRows`."""
+        async with self._database.transaction() as cursor:
+            return RowsRead(request.number, await _rows(cursor, partition, request.place, _READ))
+
+    async def load(self, partition: int, request: LoadOutbox) -> list[Record] | None:
+        """Return all rows, if the row's (epoch, version) hold; see `LoadOutbox`."""
+        async with self._ours(partition, request.epoch, request.version) as (cursor, row):
+            if row is None or row.mode != "outbox":
+                return None
+            return await _rows(cursor, partition, 0, None)
+
+    async def peek(self, partition: int) -> tuple[Row, list[Record]]:
+        """Return the row and all events that wait, at one moment, for a reader of both places."""
+        async with self._database.transaction() as cursor:
+            await cursor.execute(_SELECT + " FOR SHARE", (partition,))
+            found: Any = await cursor.fetchone()
+            return Row(*found), await _rows(cursor, partition, 0, None)
+
+    @asynccontextmanager
+    async def _ours(
+        self, partition: int, epoch: int, version: int
+    ) -> AsyncGenerator[tuple[Any, Row | None]]:
+        """Hold the row locked; None if it isn't of this epoch and version any more."""
+        async with self._database.transaction() as cursor:
+            await cursor.execute(
+                _SELECT + " AND epoch = %s AND version = %s FOR NO KEY UPDATE",
+                (partition, epoch, version),
+            )
+            found: Any = await cursor.fetchone()
+            yield cursor, Row(*found) if found is not None else None
+
+
+def _read(number: int, found: Sequence[tuple[Any, ...]]) -> Answer:
+    return RowRead(number, Row(*found[0])) if found else NotOurs(number)
+
+
+async def _adopt(cursor: Any, partition: int, opened: Opened) -> Opened:
+    """A partition that has no event yet goes to Kafka from now on."""
+    if opened.row.head:
+        raise Foreign(f"partition {partition} has events in Postgres's own log, not in Kafka")
+    await cursor.execute(
+        "UPDATE partitions SET mode = 'kafka' WHERE id = %s" + _RETURN, (partition,)
+    )
+    row = Row(*await cursor.fetchone())
+    return Opened(row, opened.alive_until, opened.at, opened.outages)
+
+
+async def _rows(cursor: Any, partition: int, place: int, most: int | None) -> list[Record]:
+    await cursor.execute(
+        "SELECT game, seq, value, key FROM outbox WHERE partition = %s AND place >= %s"
+        " ORDER BY place LIMIT %s",
+        (partition, place, most),
+    )
+    return [Record(*found) for found in await cursor.fetchall()]
+
+
+async def _taken(cursor: Any, records: Sequence[Record]) -> bool:
+    """Whether another event has the number of one of these."""
+    await cursor.execute(
+        "SELECT 1 FROM outbox o JOIN unnest(%s::text[], %s::int4[]) AS r (game, seq)"
+        " ON o.game = r.game AND o.seq = r.seq LIMIT 1",
+        ([r.game for r in records], [r.seq for r in records]),
+    )
+    return await cursor.fetchone() is not None
+
+
+async def _insert(cursor: Any, partition: int, place: int, records: Sequence[Record]) -> None:
+    if records:
+        games, seqs, values, keys = zip(*records, strict=True)
+        await cursor.execute(
+            "INSERT INTO outbox (partition, place, game, seq, value, key)"
+            " SELECT %s, %s + r.n - 1, r.game, r.seq, r.value, r.key"
+            " FROM unnest(%s::text[], %s::int4[], %s::bytea[], %s::bytea[])"
+            " WITH ORDINALITY AS r (game, seq, value, key, n)",
+            (partition, place, list(games), list(seqs), list(values), list(keys)),
+        )
+
+
+async def _save(cursor: Any, unsaved: Sequence[Unsaved]) -> None:
+    """Write the games as they are onto what the store holds, whichever seq that is."""
+    games = sorted(game.game for game in unsaved)
+    await cursor.execute("SELECT id, seq FROM games WHERE id = ANY(%s) FOR UPDATE", (games,))
+    held: dict[str, int] = dict(await cursor.fetchall())
+    behind = [game for game in unsaved if held.get(game.game, 0) < game.seq]
+    await postgres_snapshots.save(cursor, [g.since(held.get(g.game, 0)) for g in behind])
