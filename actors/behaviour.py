@@ -30,6 +30,11 @@ class Command(Struct, kw_only=True, forbid_unknown_fields=True, tag_field="type"
     id: str | None = None
     game: str | None = None
 
+    @property
+    def known_again(self) -> bool:
+        """Whether `decide` knows a repeat of this very command by its content (see `Repeated`)."""
+        return False
+
     wants_presence: ClassVar[bool] = False
     """Whether `decide` needs `Context.away` (it costs a little to fill in)."""
     answers_game: ClassVar[bool] = False

@@ -19,7 +19,7 @@ class Ask(Struct, frozen=True):
         command: Public name ("move").
         body: The command's JSON. It may be a whole WebSocket frame (with type, id, game).
         user: Who asks; None is nobody in particular.
-        key: The idempotency key, if the client gave one.
+        key: The idempotency key, if the client gave one; else the router draws one for itself.
         kind: For "create": which behaviour.
         fresh: For "create": the id was drawn at random just now, so there's nothing to look up.
             The router clears it itself when it tries again.

@@ -191,7 +191,8 @@ class Partition:
             self.say(cell, link, self._refusal(ask.reply, "invalid_request", str(error)))
             return
         mark = b""
-        if ask.key is not None or ask.command == "create":
+        keyed = ask.key is not None and not (ask.drawn and command.known_again)
+        if keyed or ask.command == "create":
             mark = self._mark(cell, ask, command)
             try:
                 seq = marks.find(cell.marks, mark)

@@ -10,9 +10,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import secrets
 import ssl
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import count
 from typing import Any, Protocol
 
 from runtime.asks import Answer, Ask, Away, Done, Listener, Missed, Packed, Refused
@@ -102,6 +104,8 @@ class Router:
         self._watches = Watches(self._rewatch)
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
+        self._life = secrets.token_urlsafe(9)
+        self._keys = count()
 
     async def start(self) -> None:
         """Fetch the first table and connect to the shards in it, as far as they're there."""
@@ -160,7 +164,13 @@ class Router:
 
         If the asker's game is watched here, the answer `Done(seq)` is given just before the
         listener's `on_event(seq)`, in the same turn of the loop.
+
+        We may have to repeat it, so it needs a key: our own, if the asker gave none. (A creation
+        is known by its game's id.)
         """
+        key, drawn = ask.key, False
+        if key is None and ask.command != "create":
+            key, drawn = f"{self._life}{next(self._keys)}", True
 
         def message(reply: int, partition: int, held_ms: int, again: bool) -> Message:
             return CommandIn(
@@ -170,11 +180,12 @@ class Router:
                 ask.command,
                 ask.body,
                 ask.user,
-                ask.key,
+                key,
                 ask.kind,
                 ask.fresh and not again,
                 ask.round_trip_ms,
                 held_ms,
+                drawn,
             )
 
         self._begin(ask.game, timeout, message, on_answer)
@@ -271,12 +282,14 @@ class Router:
         message: Callable[[int, int, int, bool], Message],
         on_answer: Callable[[Any], None],
     ) -> None:
-        count = self._table.partitions
-        if not count:
+        partitions = self._table.partitions
+        if not partitions:
             self._stale()
             on_answer(Away())
             return
-        pending = Pending(partition_of(game, count), message, on_answer, self._loop.time(), timeout)
+        pending = Pending(
+            partition_of(game, partitions), message, on_answer, self._loop.time(), timeout
+        )
         if not self._asks.add(pending):
             on_answer(Away())
 

@@ -35,7 +35,10 @@ class Hello(Message, tag="h"):
 
 
 class CommandIn(Message, tag="c"):
-    """`runtime.asks.Ask` on its way; `reply` names the answer; 0 is never used."""
+    """`runtime.asks.Ask` on its way; `reply` names the answer; 0 is never used.
+
+    `drawn`: the key is the router's own, for its repeats; the asker gave none.
+    """
 
     reply: int
     partition: int
@@ -48,6 +51,7 @@ class CommandIn(Message, tag="c"):
     fresh: bool
     round_trip_ms: int
     held_ms: int
+    drawn: bool = False
 
 
 class StateIn(Message, tag="s"):

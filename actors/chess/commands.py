@@ -59,6 +59,11 @@ class PlayMove(Command, tag="move"):
     uci: str
     ply: int | None = None
 
+    @property
+    def known_again(self) -> bool:
+        """See `Command.known_again`."""
+        return self.ply is not None
+
 
 class Resign(Command, tag="resign"):
     """Give up."""

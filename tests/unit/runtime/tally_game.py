@@ -31,6 +31,10 @@ class Add(Command, tag="add"):
     fault: str | None = None
     to: str | None = None
 
+    @property
+    def known_again(self) -> bool:
+        return self.turn is not None
+
 
 class Finish(Command, tag="finish"):
     wants_presence: ClassVar[bool] = True

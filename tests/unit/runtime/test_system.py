@@ -79,6 +79,42 @@ async def test_a_key_acts_once_and_only_for_its_own_command():
         assert (await system.total("g1")).total == 4
 
 
+@pytest.mark.parametrize(
+    ("command", "fields"),
+    [("add", {"amount": 3}), ("add", {"amount": 3, "turn": 0}), ("finish", {})],
+)
+async def test_what_was_done_unheard_is_answered_without_a_key_too(command, fields):
+    """An owner that ends after the append and before the answer: the next one answers, and acts not."""
+    async with running() as system:
+        await system.do("g1", "create")
+        old = system.shard
+        for partition in old.partitions.values():
+            partition.committed = lambda batch: None
+        asked = asyncio.create_task(system.do("g1", command, **fields))
+        await until(lambda: any(len(records) == 2 for records in system.log.records.values()))
+        assert not asked.done()
+        await system.take_over()
+        system.router.route(system.table)
+        done = await asked
+        assert (done.seq, done.repeated) == (2, True)
+        missed = await system.router.events("g1", 0, 0.0, 3.0)
+        assert len(missed.events) == 2
+        await old.stop(0.1)
+
+
+async def test_without_a_key_the_same_again_is_done_again():
+    """Each command that a client sends without a key counts, and costs no memory if it's known again."""
+    async with running() as system:
+        await system.do("g1", "create")
+        partition = next(p for p in system.shard.partitions.values() if "g1" in p.cells)
+        assert [(await system.do("g1", "add", amount=2)).seq for _ in range(3)] == [2, 3, 4]
+        marks = partition.cells["g1"].marks
+        assert (await system.do("g1", "add", amount=2, turn=3)).seq == 5
+        assert (await system.do("g1", "add", amount=2, turn=3)).repeated
+        assert partition.cells["g1"].marks == marks
+        assert (await system.total("g1")).total == 8
+
+
 async def test_a_repeated_create_meets_its_own_game():
     """The same creation is answered again; another one of the same id is refused."""
     async with running() as system:
