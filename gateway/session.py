@@ -219,8 +219,9 @@ class Session:
         self._pending -= 1
         self._hall.counts.commands.note(self.socket.loop.time() - since)
         if isinstance(answer, Done):
-            self.socket.charge(REPEATED if answer.repeated else ACCEPTED)
-            self._done(game, key, answer)
+            again = answer.repeated and not answer.resent
+            self.socket.charge(REPEATED if again else ACCEPTED)
+            self._done(game, key, answer, again)
         elif isinstance(answer, Refused):
             if answer.code in _MISTAKES:
                 self._mistake(key, game, answer.code, answer.detail)
@@ -231,10 +232,10 @@ class Session:
             self.socket.charge(UNANSWERED)
             self._reject(key, game, "unavailable", _AWAY)
 
-    def _done(self, game: str, key: str | None, answer: Done) -> None:
+    def _done(self, game: str, key: str | None, answer: Done, again: bool) -> None:
         """Acknowledge; a follower gets the event itself in the same turn, from the topic."""
         frames = b""
-        if key is not None or answer.repeated:
+        if key is not None or again:
             frames = out(Accepted(key, game, answer.seq))
         subscriber = self._following.get(game)
         if subscriber is None:

@@ -40,11 +40,13 @@ class Done(Struct, frozen=True):
     """The command stands in the log as event `seq`, whose JSON is `data`.
 
     `repeated`: it was done earlier, and this is the first answer again.
+    `resent`: the router had to send it more than once, so the repeat may be its own.
     """
 
     seq: int
     data: bytes
     repeated: bool = False
+    resent: bool = False
 
 
 class Refused(Struct, frozen=True):

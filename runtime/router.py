@@ -387,7 +387,8 @@ class Router:
             return
         match message:
             case DoneOut():
-                pending.on_answer(Done(message.seq, message.data, message.repeated))
+                resent = pending.tries > 1
+                pending.on_answer(Done(message.seq, message.data, message.repeated, resent))
             case RefusedOut():
                 pending.on_answer(Refused(message.code, message.detail))
             case PackedOut():

@@ -23,7 +23,10 @@ class MemoryGame:
 
 
 class MemoryRouter:
-    """Games by id. `away`: nobody answers. `held`: answers wait there until `let_go`."""
+    """Games by id. `away`: nobody answers. `held`: answers wait there until `let_go`.
+
+    `resent`: every command had to be sent twice.
+    """
 
     def __init__(self, behaviours) -> None:
         self.kinds = {name: Kind(behaviour) for name, behaviour in behaviours.items()}
@@ -31,7 +34,7 @@ class MemoryRouter:
         self.listeners: dict = {}
         self.attended: dict[str, tuple[list[str], int]] = {}
         self.polls: dict[str, list[asyncio.Future]] = {}
-        self.away = False
+        self.away = self.resent = False
         self.held: list | None = None
         self.asked = []
         self.operated = []
@@ -57,6 +60,8 @@ class MemoryRouter:
             on_answer(Away(1500))
             return
         answer, events = self._decide(ask)
+        if self.resent and isinstance(answer, Done):
+            answer = msgspec.structs.replace(answer, resent=True)
         on_answer(answer)
         game = self.games.get(ask.game)
         for data in events:

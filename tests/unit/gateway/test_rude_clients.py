@@ -110,6 +110,21 @@ async def test_two_dozen_slips_are_each_told():
         flooding.close()
 
 
+async def test_what_the_gateway_repeats_is_held_against_nobody():
+    """A command that the router had to send twice costs what it does otherwise, and is told alike."""
+    async with running(spare_rate=0.001) as gateway:
+        ann, bob = await gateway.player("Ann"), await gateway.player("Bob")
+        game = await gateway.game(ann, bob)
+        async with gateway.ws("/ws", ann) as socket:
+            await say(socket, type="move", game=game, uci="e2e4", ply=0)
+            first = await said(socket, "MovePlayed")
+            gateway.router.resent = True
+            for _ in range(100):
+                await say(socket, type="move", game=game, uci="e2e4", ply=0)
+                assert await said(socket) == first
+            assert gateway.app.counts.throttled == 0
+
+
 async def test_a_program_that_plays_fast_is_never_held_up():
     """Accepted commands pay for themselves: hundreds in a row need no waiting."""
     async with running(spare_rate=0.001) as gateway:
@@ -132,9 +147,10 @@ async def test_a_program_that_plays_fast_is_never_held_up():
         masked(0x81, b'{"type":"ping"}'),
         masked(0x81, b"{"),
         masked(0x81, b'{"type":"move","uci":"e2e5"}'),
+        masked(0x81, b'{"type":"move","uci":"e2e4","ply":0}'),
         masked(0x81, b'{"type":"subscribe","game":"GAME"}'),
     ],
-    ids=["control frames", "pings", "no JSON", "refused commands", "the same again"],
+    ids=["control frames", "pings", "no JSON", "refused", "repeats", "the same again"],
 )
 async def test_a_flood_is_closed_and_may_not_come_back_at_once(frame):
     """Who goes on with what is worth nothing is closed 4429, and the next handshake is refused 429."""

@@ -96,7 +96,7 @@ async def test_what_was_done_unheard_is_answered_without_a_key_too(command, fiel
         await system.take_over()
         system.router.route(system.table)
         done = await asked
-        assert (done.seq, done.repeated) == (2, True)
+        assert (done.seq, done.repeated, done.resent) == (2, True, True)
         missed = await system.router.events("g1", 0, 0.0, 3.0)
         assert len(missed.events) == 2
         await old.stop(0.1)
@@ -164,7 +164,7 @@ async def test_an_owner_that_was_overtaken_appends_nothing_and_says_moved():
         await until(lambda: len(old.partitions) < 2)
         system.router.route(system.table)
         done = await asked
-        assert (done.seq, done.repeated) == (2, False)
+        assert (done.seq, done.repeated, done.resent) == (2, False, True)
         assert (await system.total("g1")).total == 3
         await old.stop(0.1)
 
