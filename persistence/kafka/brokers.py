@@ -2,47 +2,25 @@
 
 from __future__ import annotations
 
+import time
 from asyncio import Future
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 
 from msgspec import Struct
 
+from persistence.kafka import wire
+from persistence.kafka.delivery import Bounds, BufferFull, Delivery
+from persistence.kafka.nodes import Nodes
 from persistence.kafka.outcomes import Outcome
+from persistence.kafka.patience import patiently
+from persistence.kafka.reading import Forgotten, Reader
 from persistence.kafka.records import Encoder, Entry
-from persistence.log import LogError
+from persistence.kafka.topic import Topic, WrongTopic
+from persistence.log import Unavailable
 from persistence.ownership.row import Producer
 
-
-class WrongTopic(LogError):  # noqa: N818  (as the family's others)
-    """The topic exists, and with another number of partitions: games would change theirs."""
-
-    def __init__(self, topic: str, partitions: int, wanted: int) -> None:
-        super().__init__(
-            f"topic {topic} has {partitions} partitions, not {wanted}: a game's partition follows"
-            " from their number, so it can't be changed"
-        )
-        self.topic = topic
-        self.partitions = partitions
-        self.wanted = wanted
-
-
-class Forgotten(LogError):  # noqa: N818  (as the family's others)
-    """The log begins behind the offset that was asked for: retention has taken what was there."""
-
-    def __init__(self, partition: int, start: int, first: int) -> None:
-        super().__init__(f"partition {partition} begins at {first}: {start} is gone")
-        self.partition = partition
-        self.start = start
-        self.first = first
-
-
-class BufferFull(LogError):  # noqa: N818  (as the family's others)
-    """More bytes wait for their acknowledgement than may; nothing of this batch was taken."""
-
-    def __init__(self, waiting: int, bound: int) -> None:
-        super().__init__(f"{waiting} bytes wait for Kafka; {bound} may")
-        self.waiting = waiting
-        self.bound = bound
+__all__ = ["Brokers", "BufferFull", "Forgotten", "Settings", "WrongTopic"]
 
 
 class Settings(Struct, frozen=True):
@@ -74,6 +52,17 @@ class Brokers:
     within the times of `Settings`.
     """
 
+    def __init__(self, nodes: Nodes, topic: str, settings: Settings, encoder: Encoder) -> None:
+        """Use `connect`."""
+        self._nodes = nodes
+        self._topic = topic
+        self._settings = settings
+        self._encode = encoder.encode
+        bounds = Bounds(
+            settings.append_s, settings.buffer_bytes, settings.batch_bytes, settings.in_flight
+        )
+        self._delivery = Delivery(nodes, topic, bounds)
+
     @classmethod
     async def connect(
         cls,
@@ -87,11 +76,15 @@ class Brokers:
         That nobody answers is no error here: an owner whose partitions are in the outbox works
         without Kafka, and goes on trying. Call `close` when done.
         """
-        raise NotImplementedError
+        settings = settings or Settings()
+        nodes = Nodes(servers, topic, settings.connect_s)
+        await nodes.refresh()
+        return cls(nodes, topic, settings, encoder or Encoder())
 
     async def close(self) -> None:
         """Settle what waits as `Unknown`, end reads with `Unavailable`, free the connections."""
-        raise NotImplementedError
+        await self._delivery.close()
+        await self._nodes.close()
 
     async def ensure_topic(
         self, partitions: int, replication: int, retention_ms: int, min_insync: int
@@ -104,7 +97,13 @@ class Brokers:
             WrongTopic: If it has another number of partitions.
             Unavailable: If that's not possible within `claim_s`.
         """
-        raise NotImplementedError
+        configuration = {
+            "retention.ms": str(retention_ms),
+            "min.insync.replicas": str(min_insync),
+            "max.message.bytes": str(self._settings.batch_bytes),
+        }
+        topic = Topic(self._topic, partitions, replication, configuration)
+        await topic.ensure(self._nodes, self._settings.claim_s)
 
     async def init_producer(self, partition: int) -> Producer:
         """Return a new identity for the partition; its first batch fences all older ones.
@@ -112,7 +111,19 @@ class Brokers:
         Raises:
             Unavailable: If the coordinator doesn't answer within `claim_s`.
         """
-        raise NotImplementedError
+        name = f"{self._topic}-{partition}"
+        return await patiently(self._settings.claim_s, name, partial(self._init_producer, name))
+
+    async def _init_producer(self, name: str) -> Producer:
+        nodes = self._nodes
+        code, node = wire.coordinator(
+            await nodes.ask(nodes.any_node(), wire.find_coordinator(name))
+        )
+        if not code:
+            code, producer = wire.initialised(await nodes.ask(node, wire.init_producer(name)))
+            if not code:
+                return producer
+        raise Unavailable(f"error {code}")
 
     def produce(
         self,
@@ -132,7 +143,11 @@ class Brokers:
         Raises:
             BufferFull: If too much waits.
         """
-        raise NotImplementedError
+        encode = self._encode
+        records = [encode(entry, epoch) for entry in batch]
+        now_ms = int(1000 * time.time())
+        data = wire.batch(producer, sequence, records, now_ms)
+        return self._delivery.take(partition, data)
 
     def read(
         self, partition: int, start: int, end: int
@@ -146,7 +161,8 @@ class Brokers:
             Forgotten: If the log begins behind `start`.
             Unavailable: If nothing comes for `read_s`.
         """
-        raise NotImplementedError
+        reader = Reader(self._nodes, self._topic, partition, self._settings.read_s)
+        return reader.read(start, end)
 
     async def end_offset(self, partition: int) -> int:
         """Return the offset that the next record gets, as far as all replicas in sync know.
@@ -154,4 +170,5 @@ class Brokers:
         Raises:
             Unavailable: If the leader doesn't answer within `read_s`.
         """
-        raise NotImplementedError
+        reader = Reader(self._nodes, self._topic, partition, self._settings.read_s)
+        return await reader.offset(wire.LATEST)

@@ -44,8 +44,6 @@ After Kafka 4.3: `ReplicaManager.appendRecords`, `DelayedProduce`, `ProducerAppe
 
 from __future__ import annotations
 
-from typing import Literal
-
 from msgspec import Struct
 
 
@@ -88,11 +86,14 @@ _REFUSED = {
 }
 _NOTHING_TAKEN = frozenset((2, 5, 19, 29, 31, 44, 45, 49, 59, 89))
 
-Trace = Literal["none", "maybe"]
-"""What a try that has to be repeated leaves behind."""
+
+class Again(Struct, frozen=True):
+    """No outcome yet. `doubtful`: this try may have landed all the same."""
+
+    doubtful: bool
 
 
-def judge(code: int, offset: int, *, doubted: bool) -> Outcome | Trace:
+def judge(code: int, offset: int, *, doubted: bool) -> Outcome | Again:
     """Return what `code` settles; if nothing, whether this try may have landed.
 
     `doubted`: whether an earlier try of the same batch may have.
@@ -105,4 +106,4 @@ def judge(code: int, offset: int, *, doubted: bool) -> Outcome | Trace:
         return Fenced()
     if (name := _REFUSED.get(code)) is not None:
         return Unknown(f"{name}, but an earlier try may have landed") if doubted else Refused(name)
-    return "none" if code in _NOTHING_TAKEN else "maybe"
+    return Again(doubtful=code not in _NOTHING_TAKEN)

@@ -11,6 +11,7 @@ registered for its type, Confluent's wire format: 0x00, four bytes of the schema
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -32,6 +33,7 @@ UNTYPED = "Record"
 _WIRE = 0x00  # JSON doesn't begin so
 _WIRE_BYTES = 5
 _KINDS = 1000
+_VERSIONED = re.compile(r".+\.v[1-9][0-9]*", re.DOTALL)
 _SPECVERSION: Header = ("ce_specversion", b"1.0")
 _JSON: Header = ("content-type", b"application/json")
 _BYTES: Header = ("content-type", b"application/octet-stream")
@@ -53,11 +55,22 @@ class _Head(Struct):
 
 
 class _Claim(Struct, tag=CLAIM_TYPE, tag_field="type"):
+    """An owner opened the partition: after this record no event of a lower `epoch` counts.
+
+    `attempt` counts its claims within the epoch, and `producer_id` is Kafka's. `at` is when, and
+    `alive_until` until when the owner before is known to have lived, in ms since the epoch; 0: not
+    known.
+    """
+
     epoch: int
     attempt: int
     producer_id: int
     at: int = 0
     alive_until: int = 0
+
+
+events = (_Claim,)
+"""What is written here that is no game's; published as games' events are."""
 
 
 class _Kind(NamedTuple):
@@ -70,6 +83,14 @@ class _Kind(NamedTuple):
 _head = msgspec.json.Decoder(_Head).decode
 _claim = msgspec.json.Decoder(_Claim).decode
 _OPAQUE = _Head()
+
+
+def record_name(kind: str) -> str:
+    """Return what events of a type are called everywhere: "gameshard.MovePlayed.v1".
+
+    A type is version 1 unless it says otherwise: "MovePlayed.v2".
+    """
+    return f"gameshard.{kind}" if _VERSIONED.fullmatch(kind) else f"gameshard.{kind}.v1"
 
 
 class Encoder:
@@ -134,13 +155,13 @@ class Encoder:
     def _kind(self, name: str) -> _Kind:
         schema = self._schemas.get(name)
         prefix = b"" if schema is None else b"\x00" + schema.to_bytes(4, "big")
-        kind = _Kind(("ce_type", b"gameshard.%b.v1" % name.encode()), prefix)
+        kind = _Kind(("ce_type", record_name(name).encode()), prefix)
         if len(self._kinds) < _KINDS:  # types of strangers' games are no reason to grow
             self._kinds[name] = kind
         return kind
 
 
-_CLAIM_HEADER = b"gameshard.%b.v1" % CLAIM_TYPE.encode()
+_CLAIM_HEADER = record_name(CLAIM_TYPE).encode()
 
 
 def decode(key: bytes | None, value: bytes | None, headers: Sequence[Header]) -> Entry | None:
