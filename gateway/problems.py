@@ -34,6 +34,7 @@ _RUNTIME = {
     "no_effect": 409,
     "too_many_events": 409,
     "key_reused": 422,
+    "answer_too_large": 500,
     "game_failed": 500,
     "overloaded": 503,
 }

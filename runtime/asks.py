@@ -53,8 +53,9 @@ class Refused(Struct, frozen=True):
     """The command was not done: the rules or the runtime say why. Nothing happened.
 
     The runtime's own codes: "no_such_game", "unknown_command", "invalid_request", "key_reused",
-    "game_exists", "game_failed" (the behaviour raised), "too_many_events", "overloaded";
-    the others are the behaviour's (`Behaviour.rejections`).
+    "game_exists", "game_failed" (the behaviour raised), "too_many_events", "too_large" (more than
+    a link carries), "overloaded"; the others are the behaviour's (`Behaviour.rejections`). One
+    tells of no refusal: "answer_too_large" (what was asked stands, only its answer can't be sent).
     """
 
     code: str

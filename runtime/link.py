@@ -3,29 +3,43 @@
 Whatever is pushed in one turn of the event loop leaves in one frame, so batches grow with the load
 and an idle system adds no delay. Both ends prove that they know the cluster's secret before
 anything else is said. A link that can't be written to keeps a bounded queue and is then cut:
-whoever connects again resumes, so nothing is lost by it.
+whoever connects again resumes, so nothing is lost by it. A batch beyond the bound of a frame
+leaves in several; a message beyond it is excused to whoever asked, and harms nobody else.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hmac
+import logging
 import os
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
 
+from msgspec import Struct
+
 from runtime import wire
-from runtime.wire import ChallengeOut, Hello, Message, WelcomeOut
+from runtime.wire import ChallengeOut, Hello, Message, RefusedOut, WelcomeOut
+
+_log = logging.getLogger(__name__)
 
 QUEUE_BYTES = 64 * 1024 * 1024
 """What may wait in a link's transport before the link is cut."""
 
 HANDSHAKE_S = 5.0
+_LARGEST = 4 + wire.MAX_FRAME
 
 
 class LinkError(Exception):
     """The other end broke the protocol, or isn't of our cluster."""
+
+
+class Unsendable(Struct, frozen=True):
+    """Told to a client in a shard's stead: the ask numbered `reply` has too many bytes to leave."""
+
+    reply: int
+    size: int
 
 
 class Link(asyncio.Protocol):
@@ -59,9 +73,35 @@ class Link(asyncio.Protocol):
         if transport is None or not queue:
             return
         self._sent_at = self._loop.time() if self._linger else 0.0
-        transport.write(wire.frame(queue))
+        frame = wire.frame(queue)
+        if len(frame) <= _LARGEST:
+            transport.write(frame)
+        else:
+            for part in self._parts(queue, len(frame)):
+                transport.write(part)
         if transport.get_write_buffer_size() > QUEUE_BYTES:
             self.cut()
+
+    def _parts(self, messages: Sequence[Message], size: int) -> Iterator[bytearray]:
+        """Yield frames of messages that have `size` bytes in one frame, which is too many."""
+        if len(messages) == 1:
+            what, game = type(messages[0]).__name__, getattr(messages[0], "game", "")
+            _log.error("a %s %s of %d bytes is too large to be sent", what, game, size)
+            instead = self.excuse(messages[0], size)
+            if instead is not None:
+                yield wire.frame([instead])
+            return
+        half = len(messages) // 2
+        for part in (messages[:half], messages[half:]):
+            frame = wire.frame(part)
+            if len(frame) <= _LARGEST:
+                yield frame
+            else:
+                yield from self._parts(part, len(frame))
+
+    def excuse(self, message: Any, size: int) -> Message | None:
+        """Tell whoever waits that `message` can't be sent; return what is sent in its place."""
+        raise NotImplementedError
 
     def cut(self) -> None:
         """Drop the connection at once, with what waits in it."""
@@ -171,6 +211,17 @@ class ServerLink(Link):
         """Take what the client asks."""
         raise NotImplementedError
 
+    def excuse(self, message: Any, size: int) -> Message | None:
+        """Refuse in place of an answer; what nobody asked for is left out."""
+        reply = getattr(message, "reply", 0)
+        if not reply:
+            return None
+        detail = (
+            f"The answer has {size} bytes, more than the {wire.MAX_FRAME} that can be sent."
+            " If it's the answer to a command, that was done."
+        )
+        return RefusedOut(reply, message.partition, message.epoch, "answer_too_large", detail)
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop waiting for a handshake."""
         super().connection_lost(exc)
@@ -224,6 +275,12 @@ class ClientLink(Link):
             else:
                 raise LinkError("a shard that talks before its welcome")
         return []
+
+    def excuse(self, message: Any, size: int) -> Message | None:
+        """Tell who asks; the shard hears nothing."""
+        if reply := getattr(message, "reply", 0):
+            self._on_message(Unsendable(reply, size))
+        return None
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the owner of this link, and whoever waits for the welcome."""

@@ -18,7 +18,7 @@ from itertools import count
 from typing import Any, Protocol
 
 from runtime.asks import Answer, Ask, Away, Done, Listener, Missed, Packed, Refused
-from runtime.link import ClientLink
+from runtime.link import ClientLink, Unsendable
 from runtime.operations import Progress
 from runtime.partitions import partition_of
 from runtime.pending import Pending, PendingAsks
@@ -375,9 +375,9 @@ class Router:
                 self._answer(message)
 
     def _answer(self, message: Any) -> None:
-        if isinstance(message, AwayOut):
+        if isinstance(message, AwayOut | Unsendable):  # they tell nothing about the game
             if (pending := self._asks.take(message.reply)) is not None:
-                pending.on_answer(Away(message.retry_after_ms))
+                pending.on_answer(_excuse(message))
             return
         if message.epoch < self._table.routes[message.partition].epoch:
             self._asks.postpone(message.reply)
@@ -417,3 +417,9 @@ class Router:
 def _settle(future: asyncio.Future[Any], answer: Any) -> None:
     if not future.done():
         future.set_result(answer)
+
+
+def _excuse(message: AwayOut | Unsendable) -> Away | Refused:
+    if isinstance(message, AwayOut):
+        return Away(message.retry_after_ms)
+    return Refused("too_large", f"What was asked has {message.size} bytes: it can't be sent.")

@@ -132,3 +132,33 @@ async def test_a_shard_that_stays_silent_costs_no_connection(monkeypatch):
     async with asyncio.timeout(5):
         await hung_up.wait()
     server.close()
+
+
+async def test_a_batch_beyond_the_bound_leaves_in_several_frames():
+    """However much is pushed in one turn: it arrives whole and in order, and nobody is cut off."""
+    shard, client, got, shard_wire = await introduce()
+    half_a_megabyte = bytes(512 * 1024)
+    events = [wire.EventOut(0, 1, "g", seq, half_a_megabyte, 0) for seq in range(1, 41)]
+    for event in events:
+        shard.push(event)
+    await asyncio.sleep(0)
+    client.data_received(shard_wire.take())
+    assert client.failure is None
+    assert got == events
+    await close(shard, client)
+
+
+async def test_a_message_beyond_the_bound_is_excused_alone():
+    """Whoever asked hears that the answer is too large; those before and after it hear theirs."""
+    shard, client, got, shard_wire = await introduce()
+    small = wire.PackedOut(1, 0, 4, "chess", 1, b"")
+    huge = wire.PackedOut(2, 0, 4, "chess", 1, bytes(wire.MAX_FRAME))
+    unasked = wire.EventOut(0, 4, "g", 2, bytes(wire.MAX_FRAME), 0)
+    for message in (small, huge, unasked, small):
+        shard.push(message)
+    await asyncio.sleep(0)
+    client.data_received(shard_wire.take())
+    assert client.failure is None
+    assert [type(message) for message in got] == [wire.PackedOut, wire.RefusedOut, wire.PackedOut]
+    assert (got[1].reply, got[1].epoch, got[1].code) == (2, 4, "answer_too_large")
+    await close(shard, client)
