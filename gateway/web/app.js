@@ -89,7 +89,7 @@ function onEvent(event) {
     Object.assign(game, { status: "ended", winner: event.winner ?? null, termination: event.termination });
     trying(refresh); // for the clocks' last values
   } else if (event.type === "RematchAgreed") {
-    game.rematch = event.next;
+    Object.assign(game, { rematch: event.next, offers: [] });
     sessionStorage.setItem("announced", event.next);
     if (seat()) location.assign(`/?game=${event.next}`);
   } else trying(refresh); // rare, or needs names
@@ -193,7 +193,7 @@ function renderActions() {
   const shown = {
     takeback: playing && game.moves.length > 0, draw: playing && both, resign: playing && both,
     abort: seat() !== null && game.status !== "ended" && !both,
-    rematch: seat() !== null && game.status === "ended" && Boolean(game.white && game.black),
+    rematch: seat() !== null && game.status === "ended" && Boolean(game.white && game.black) && !game.rematch,
   };
   for (const button of document.querySelectorAll("[data-act]")) button.hidden = !shown[button.dataset.act];
   $("[data-act=resign]").textContent = Date.now() < sure ? "Really resign?" : "Resign";
@@ -205,6 +205,8 @@ function renderBanner() {
   const result = winner ? `${title(winner)} wins` : termination === "aborted" ? "No result" : "Draw";
   $("#banner").hidden = !ended;
   $("#banner").textContent = ended ? `${result} · ${title(termination)}` : "";
+  const next = { hidden: !game.rematch, href: `/?game=${game.rematch}` };
+  Object.assign($("#next"), next, { textContent: seat() ? "Go to the rematch" : "Watch the rematch" });
   const turn = game.status === "started" && game.turn === seat();
   document.title = `${ended ? result : turn ? "Your move" : "Game"} · gameshard`;
 }

@@ -132,6 +132,32 @@ async def test_offers_are_made_and_answered(table, pictures):
     await ann.sees("d4 white pawn")
 
 
+async def test_a_rematch_is_found_by_all(browser, table, pictures):
+    """Who watched is shown the way to the next game, as is a player who looks back; none offers it again."""
+    ann, bob, link = table
+    eve = await Person.open(browser, link)
+    await eve.is_live()
+    await play(ann, bob, "e2e4", "e7e5")
+    await ann.press("Resign")
+    await ann.press("Really resign?")
+    await eve.is_told("Black wins · Resignation")
+    await expect(eve.page.locator("#next")).to_be_hidden()
+    await ann.press("Rematch")
+    await bob.press("Accept")
+    await expect(bob.page.locator("#bottom b")).to_have_text("Bob (you)")
+    await eve.page.screenshot(path=pictures / "rematch.png")
+    await eve.page.get_by_role("link", name="Watch the rematch").click()
+    await expect(eve.page.locator("#bottom b")).to_have_text("Bob")
+    await bob.moves("d2d4")
+    await eve.sees("d4 white pawn")
+    await bob.page.goto(link)
+    await bob.is_told("Black wins · Resignation")
+    await expect(bob.page.get_by_role("button", name="Rematch")).to_be_hidden()
+    await bob.page.get_by_role("link", name="Go to the rematch").click()
+    await bob.sees("d4 white pawn")
+    assert eve.complaints == []
+
+
 async def test_resigning_takes_two_clicks(table):
     """The first click asks; the second ends the game."""
     ann, bob, _ = table
