@@ -131,7 +131,8 @@ class Lane:
         if error is None:
             self._judge(request, answer.result(), sender)
         for batch in request.batches.values():
-            sender.settle(batch, Unknown(f"no answer: {error}"))
+            reason = "left out of the answer" if error is None else f"no answer: {error}"
+            sender.settle(batch, Unknown(reason))
         self.pump(sender)
 
     @staticmethod

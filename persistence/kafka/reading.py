@@ -39,6 +39,11 @@ def pieces(data: bytes, start: int, end: int) -> Iterator[tuple[Sequence[Found],
     Raises:
         Unavailable: If it can't be understood.
     """
+    with translated(f"what is at {start}"):
+        yield from _pieces(data, start, end)
+
+
+def _pieces(data: bytes, start: int, end: int) -> Iterator[tuple[Sequence[Found], int]]:
     piece: list[Found] = []
     position = start
     for records, following in wire.batches(data):
@@ -81,12 +86,11 @@ class Reader:
         while position < end:
             attempt = partial(self._fetch, position)
             data = await patiently(self._patience_s, self._name, attempt)
-            with translated(self._name):
-                for piece, reached in pieces(data, position, end):
-                    position = reached
-                    if piece:
-                        yield piece
-                    await asyncio.sleep(0)
+            for piece, reached in pieces(data, position, end):
+                position = reached
+                if piece:
+                    yield piece
+                await asyncio.sleep(0)
 
     async def offset(self, which: int) -> int:
         """Return where the log begins (`wire.EARLIEST`) or ends (`wire.LATEST`)."""
