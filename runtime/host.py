@@ -1,7 +1,7 @@
 """How our services live in Ray: each in an actor of its own, on a uvloop in a thread of its own.
 
 Ray starts, supervises, finds and ends them; it carries no game traffic. A service that fails ends
-its process, so that Ray starts it anew (`max_restarts=-1`).
+its process, so that Ray starts it anew (`max_restarts=-1`); see `runtime.starting`.
 """
 
 from __future__ import annotations
@@ -17,28 +17,16 @@ import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import ray
-import uvloop
 from msgspec import Struct
 from ray.exceptions import RayActorError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from runtime.starting import Service, begin
+
 _log = logging.getLogger(__name__)
-START_S = 120.0
-
-
-class Service(Protocol):
-    """What runs inside a host. Its other public coroutines can be called by `Peers.call`."""
-
-    async def start(self) -> None:
-        """Begin to serve."""
-        ...
-
-    async def stop(self) -> None:
-        """End in order."""
-        ...
 
 
 class Process(Struct, frozen=True, array_like=True):
@@ -122,34 +110,34 @@ def _end(pid: int) -> None:
 class _Host:
     """The Ray actor: a thread with an event loop, and one service on it."""
 
+    _loop: asyncio.AbstractEventLoop
+    _service: Service
+
     def __init__(self, factory: str, name: str, namespace: str, config: Any) -> None:
         """Start `factory` ("module:callable"), called with (name, peers, config)."""
         logging.basicConfig(level=os.environ.get("GAMESHARD_LOG", "WARNING"))
         module, _, attribute = factory.partition(":")
         make: Callable[..., Service] = getattr(importlib.import_module(module), attribute)
+        context = ray.get_runtime_context()
+        again = bool(context.was_current_actor_reconstructed)
+        here = Process(context.get_node_id(), os.getpid())
         started: Future[None] = Future()
-        here = Process(ray.get_runtime_context().get_node_id(), os.getpid())
-        self._loop = uvloop.new_event_loop()
-        self._service: Service | None = None
-
-        async def start() -> None:
-            self._service = make(name, Peers(namespace, here), config)
-            await self._service.start()
 
         def run() -> None:
-            asyncio.set_event_loop(self._loop)
             try:
-                self._loop.run_until_complete(start())
-                started.set_result(None)
+                self._loop, self._service = begin(
+                    name, lambda: make(name, Peers(namespace, here), config), again=again
+                )
             except BaseException as error:  # noqa: BLE001  (told to whoever waits for the start)
                 started.set_exception(error)
                 return
+            started.set_result(None)
             with contextlib.suppress(KeyboardInterrupt):
                 self._loop.run_forever()
 
         _hurry()
         threading.Thread(target=run, name=name, daemon=True).start()
-        started.result(START_S)
+        started.result()
         # What is loaded now stays; and a hundred thousand live games aren't searched for cycles
         # again and again: a full collection would stop every one of them.
         gc.freeze()
