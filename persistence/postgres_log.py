@@ -15,7 +15,7 @@ from persistence.append_statement import APPEND
 from persistence.appends import Appends, Counters
 from persistence.database import Database
 from persistence.log import Claim, LogError, Memory, Placed, Record
-from persistence.rows import open_row, touch
+from persistence.rows import REMEMBERED_MS, open_row, touch
 from persistence.stretches import Stretches
 
 _READ = 5000
@@ -147,8 +147,14 @@ class PostgresLog:
         """Delete records written before `before` (ms since the epoch) that no replay needs.
 
         Returns how many. It goes in steps, from the oldest, so that it never holds anybody up.
+        Outages go when no claim asks for them any more.
         """
         trimmed = 0
+        await self._database.query(
+            "DELETE FROM outages"
+            " WHERE until < (extract(epoch FROM clock_timestamp()) * 1000)::int8 - %s",
+            REMEMBERED_MS,
+        )
         partitions = await self._database.query("SELECT id, checkpoint FROM partitions")
         for partition, checkpoint in partitions:
             rows: list[tuple[Any, ...]] = [(-1, _TRIM)]

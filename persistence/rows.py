@@ -19,7 +19,8 @@ Cursor = Any
 
 COLUMNS = "epoch, owner, mode, version, head, kafka_offset, checkpoint, producer_id"
 REMEMBERED_MS = 30 * 24 * 3_600_000
-"""Outages are told for so long."""
+"""Outages are told for so long, and then forgotten: the longest clock of a move is two weeks, so a
+game that wasn't asked for in a month has none that an older outage could excuse."""
 
 
 class Opened(Struct, frozen=True):

@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import tempfile
+import time
 from pathlib import Path
 
 import psycopg
@@ -317,6 +318,24 @@ async def test_retention_deletes_only_what_no_replay_needs(logs, dsn):
     with pytest.raises(Gap) as raised:
         await read(log, 0, 3)
     assert raised.value.offset == 3
+
+
+async def test_outages_are_forgotten_when_no_claim_tells_them_any_more(logs, dsn):
+    """What is deleted with the trimming is exactly what claims leave out: nothing that counts."""
+    assign, log, _ = logs
+    await own(assign, log, "a", 1)
+    now = int(time.time() * 1000)
+    day = 24 * 3600 * 1000
+    untils = [now - 31 * day, now - 30 * day - 60_000, now - 30 * day + 60_000, now - day]
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        for until in untils:
+            connection.execute("INSERT INTO outages VALUES (0, %s, %s)", (until - 1, until))
+        await log.trim(0)
+        left = connection.execute("SELECT until FROM outages ORDER BY 1").fetchall()
+    assert [until for (until,) in left] == untils[2:]
+    later = await assign(0, "b")
+    told = (await log.claim(0, later, "b")).outages
+    assert [until for _, until in told[:2]] == untils[2:]
 
 
 async def test_nothing_is_left_when_it_is_closed_in_doubt(stage):
