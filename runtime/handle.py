@@ -19,7 +19,7 @@ import ray
 from runtime.asks import Ask, GameError
 from runtime.config import COORDINATOR
 from runtime.partitions import partition_of
-from runtime.table import RoutingTable
+from runtime.table import Route, RoutingTable
 
 _TIMEOUT_S = 5.0
 _PAUSE_S = 0.05
@@ -59,15 +59,18 @@ class Games:
     def shard(self, game: str) -> Any:
         """Return the Ray actor of the shard that owns a game."""
         until = monotonic() + _TIMEOUT_S
-        while not all(route.address for route in self._table.routes) or not self._table.routes:
+        while (route := self._route(game)) is None or route.address is None:
             if monotonic() > until:
-                raise GameError("unavailable", "The cluster's partitions have no owners yet.")
+                raise GameError("unavailable", "The game has no owner yet.")
             sleep(_PAUSE_S)
             self.refresh()
-        route = self._table.routes[partition_of(game, self._table.partitions)]
         if route.shard not in self._shards:
             self._shards[route.shard] = ray.get_actor(route.shard, self._namespace)
         return self._shards[route.shard]
+
+    def _route(self, game: str) -> Route | None:
+        count = self._table.partitions
+        return self._table.routes[partition_of(game, count)] if count else None
 
 
 class GameHandle:
