@@ -82,15 +82,14 @@ class Life:
         self.partition = partition
         self.epoch = epoch
         self.machine = KafkaOwner(epoch, owner, settings)
-        self.tail: list[Placed] | None = None
-        """What a replay begins with, until it was asked for."""
-        self.memory: Memory | None = None
         self._brokers, self._outbox = stores
         self._health = health
         self._loop: AbstractEventLoop = asyncio.get_running_loop()
         self._opening: Future[Claim] = self._loop.create_future()
+        self._memory: Future[Memory] = self._loop.create_future()
         self._opened: Opened | None = None
         self._head = self._checkpoint = 0
+        self._tail: list[Placed] | None = None
         self._unknown = 0
         self._performing = self._closing = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -118,6 +117,17 @@ class Life:
         self.machine.open()
         self.perform()
         return await self._opening
+
+    def attach(self, memory: Memory) -> None:
+        """See `EventLog.attach`."""
+        self._memory.set_result(memory)
+
+    def take_tail(self, start: int, end: int) -> list[Placed] | None:
+        """Return what a replay begins with, if that is asked for, once: the claim read it."""
+        if (start, end) != (self._checkpoint, self._head):
+            return None
+        tail, self._tail = self._tail, None
+        return tail
 
     def append(self, records: Sequence[Record]) -> Future[int]:
         """See `EventLog.append`."""
@@ -295,7 +305,7 @@ class Life:
                     highest = max(highest, entry.epoch)
                 else:
                     tail.append((offset, entry))
-        self.tail = tail
+        self._tail = tail
         self._checkpoint, self._head = request.start, request.end + 1
         return answers.Loaded(request.number, highest)
 
@@ -305,16 +315,15 @@ class Life:
             return answers.NotOurs(request.number)
         assert self._opened is not None
         offset = self._opened.row.offset
-        self.tail = [(offset + place, record) for place, record in enumerate(rows)]
+        self._tail = [(offset + place, record) for place, record in enumerate(rows)]
         self._checkpoint, self._head = offset, offset + len(rows)
         return answers.Loaded(request.number, 0, len(rows))
 
     async def _switch(self, request: SwitchRow) -> Answer:
         """Take along what came since the request was made, and every game as it is now."""
-        if self.memory is None:
-            raise RuntimeError("a switch before anybody attached")
-        await self.memory.whole()
-        records, unsaved = self.memory.surrender()
+        memory = await self._memory
+        await memory.whole()
+        records, unsaved = memory.surrender()
         if records:
             flight = self.machine.batches.flight or self.machine.batches.following
             assert flight is not None

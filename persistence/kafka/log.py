@@ -46,7 +46,7 @@ class KafkaLog:
     # --- owning ----------------------------------------------------------------------------------
 
     async def claim(self, partition: int, epoch: int, owner: str) -> Claim:
-        """See `EventLog.claim`. Unless the partition is in the outbox, it waits while Kafka is away.
+        """See `EventLog.claim`. It waits while Kafka is away, unless it goes on in the outbox.
 
         After `Unavailable`, ask for a new epoch: it may have happened.
         """
@@ -73,7 +73,7 @@ class KafkaLog:
         """See `EventLog.attach`."""
         life = self._life(partition, epoch)
         if life is not None:
-            life.memory = memory
+            life.attach(memory)
 
     def release(self, partition: int, epoch: int) -> None:
         """See `EventLog.release`."""
@@ -108,9 +108,9 @@ class KafkaLog:
     async def read(self, partition: int, start: int, end: int) -> AsyncIterator[Sequence[Placed]]:
         """See `EventLog.read`. Ends where the log ends: Kafka's, or the outbox's behind it."""
         life = self._lives.get(partition)
-        if life is not None and life.tail is not None:
-            tail, life.tail = life.tail, None  # whoever claims reads this first, and once
-            yield [placed for placed in tail if start <= placed[0] < end]
+        tail = life.take_tail(start, end) if life is not None else None
+        if tail is not None:
+            yield tail
             return
         row, waiting = await self._outbox.peek(partition)  # before Kafka: a drain goes that way
         last: dict[str, int] = {}

@@ -1,0 +1,237 @@
+"""KafkaLog on a real broker and a real Postgres: the conformance suite, and what is Kafka's own."""
+
+import asyncio
+from uuid import uuid4
+
+import pytest
+from conformance_log import LogConformance, own, read, records
+
+from persistence.database import Database
+from persistence.installation import Installation, install
+from persistence.kafka import outcomes
+from persistence.kafka.brokers import Brokers
+from persistence.kafka.log import KafkaLog
+from persistence.kafka.outbox import Foreign, Outbox
+from persistence.local.kafka import LocalKafka
+from persistence.log import Fenced, Record, Unsaved
+from persistence.ownership.owner import Settings
+from persistence.postgres_assignments import PostgresAssignments
+from persistence.postgres_snapshots import PostgresSnapshots
+from persistence.snapshots import Snapshot
+
+PARTITIONS = 4
+SETTINGS = Settings(doubt_ms=1_000, probe_ms=500)
+
+
+class Memory:
+    """What an owner has in memory: `waiting` records, `unsaved` games."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Record] = []
+        self.unsaved: list[Unsaved] = []
+
+    async def whole(self):
+        """Nothing is to be replayed."""
+
+    def surrender(self):
+        waiting, self.waiting = self.waiting, []
+        return waiting, self.unsaved
+
+
+class Log(KafkaLog):
+    """A log whose claims have an owner behind them at once."""
+
+    def __init__(self, *args) -> None:
+        super().__init__(*args)
+        self.memories: dict[int, Memory] = {}
+
+    async def claim(self, partition, epoch, owner):
+        claim = await super().claim(partition, epoch, owner)
+        self.memories[partition] = Memory()
+        self.attach(partition, epoch, self.memories[partition])
+        return claim
+
+
+class Owner:
+    """One process's stores."""
+
+    def __init__(self, brokers: Brokers, dsn: str) -> None:
+        self.brokers, self.database = brokers, Database(dsn)
+        self.assignments = PostgresAssignments(self.database)
+        self.log = Log(brokers, self.database, SETTINGS)
+
+    @classmethod
+    async def begin(cls, address: str, topic: str, dsn: str) -> "Owner":
+        brokers = await Brokers.connect(address, topic)
+        return cls(brokers, dsn)
+
+    async def assign(self, partition: int, owner: str) -> int:
+        current = (await self.assignments.read())[partition]
+        return (await self.assignments.assign(partition, owner, current.epoch)).epoch
+
+    async def mode(self, partition: int) -> str:
+        [[mode]] = await self.database.query("SELECT mode FROM partitions WHERE id = %s", partition)
+        return mode
+
+    async def in_mode(self, mode: str) -> None:
+        """Wait until partition 0's events go there."""
+        async with asyncio.timeout(60):
+            while await self.mode(0) != mode:
+                await asyncio.sleep(0.05)
+
+    async def close(self) -> None:
+        await self.log.close()
+        await self.brokers.close()
+        await self.database.close()
+
+
+@pytest.fixture(scope="module")
+def kafka(tmp_path_factory):
+    kafka = LocalKafka(tmp_path_factory.mktemp("kafka"))
+    kafka.start()
+    yield kafka
+    kafka.stop()
+
+
+@pytest.fixture
+async def owners(kafka, empty_dsn):
+    """Two owners of a topic of its own."""
+    if not kafka.running:
+        await asyncio.to_thread(kafka.start)
+    topic = f"t{uuid4().hex[:12]}"
+    dsn = empty_dsn
+    install(dsn, Installation("test", PARTITIONS, "kafka"))
+    one = await Owner.begin(kafka.address, topic, dsn)
+    await one.brokers.ensure_topic(PARTITIONS, 1, 7 * 24 * 3_600_000, 1)
+    other = await Owner.begin(kafka.address, topic, dsn)
+    yield one, other
+    await one.close()
+    await other.close()
+
+
+@pytest.fixture
+async def logs(owners):
+    one, other = owners
+    return one.assign, one.log, other.log
+
+
+@pytest.fixture
+async def crashing(kafka, owners):
+    one, _ = owners
+
+    async def crash() -> None:
+        kafka.kill()
+        await asyncio.to_thread(kafka.start)
+
+    return one.assign, one.log, crash
+
+
+class TestConformance(LogConformance):
+    """KafkaLog keeps what any log must keep."""
+
+
+async def in_kafka(owner: Owner, partition: int = 0) -> list[tuple[str, int]]:
+    """What a reader of Kafka alone finds: (game, seq), in order."""
+    end = await owner.brokers.end_offset(partition)
+    return [
+        (entry.game, entry.seq)
+        async for batch in owner.brokers.read(partition, 0, end)
+        for _, entry in batch
+        if isinstance(entry, Record)
+    ]
+
+
+async def test_events_go_on_in_the_outbox_and_back(kafka, owners):
+    """With Kafka dead appends are acknowledged from Postgres; afterwards all is in Kafka, in order."""
+    one, _ = owners
+    [epoch] = await own(one.assign, one.log, "a", 1)
+    await one.log.append(0, epoch, records("g", 1, 3))
+    kafka.kill()
+    for seq in range(4, 40, 4):
+        await one.log.append(0, epoch, records("g", seq, 4))
+    assert await one.mode(0) == "outbox"
+    await asyncio.to_thread(kafka.start)
+    await one.in_mode("kafka")
+    await one.log.append(0, epoch, records("g", 40, 2))
+    assert await read(one.log, 0) == records("g", 1, 41)
+    assert await in_kafka(one) == [("g", seq) for seq in range(1, 42)]
+
+
+async def test_an_owner_that_dies_in_the_outbox_is_followed_without_kafka(kafka, owners):
+    """The next owner opens from Postgres alone, reads every event, and drains them later."""
+    one, other = owners
+    [epoch] = await own(one.assign, one.log, "a", 1)
+    await one.log.append(0, epoch, records("g", 1, 2))
+    kafka.kill()
+    await one.log.append(0, epoch, records("g", 3, 2))
+    await one.log.close()
+    epoch = await other.assign(0, "b")
+    claim = await other.log.claim(0, epoch, "b")
+    assert await read(other.log, 0, claim.checkpoint, claim.head) == records("g", 3, 2)
+    await other.log.append(0, epoch, records("g", 5, 2))
+    await asyncio.to_thread(kafka.start)
+    await other.in_mode("kafka")
+    assert await in_kafka(other) == [("g", seq) for seq in range(1, 7)]
+
+
+async def test_a_switch_takes_what_waits_and_every_unsaved_game(kafka, owners):
+    """One transaction: rows, snapshots onto what the store holds; the append counts for both."""
+    one, _ = owners
+    [epoch] = await own(one.assign, one.log, "a", 1)
+    await one.log.append(0, epoch, records("g", 1, 2))
+    store = PostgresSnapshots(one.database)
+    await store.save([snapshot("g", 0, 1)])
+    kafka.kill()
+    memory = one.log.memories[0]
+    memory.waiting = records("g", 4, 1)
+    memory.unsaved = [Unsaved("g", 4, lambda base: snapshot("g", base, 4))]
+    await one.log.append(0, epoch, records("g", 3, 1))
+    assert (await store.load(["g"]))["g"].seq == 4
+    assert await store.history("g") == [b"0-1", b"1-4"]
+    row, waiting = await Outbox(one.database).peek(0)
+    assert (row.mode, waiting) == ("outbox", records("g", 3, 2))
+    await asyncio.to_thread(kafka.start)
+    await one.in_mode("kafka")
+    assert await in_kafka(one) == [("g", seq) for seq in range(1, 5)]
+
+
+def snapshot(game: str, base: int, seq: int) -> Snapshot:
+    return Snapshot(
+        game=game,
+        partition=0,
+        kind="tally",
+        base=base,
+        seq=seq,
+        state=b"%d" % seq,
+        chunk=b"%d-%d" % (base, seq),
+        status="started",
+        moves=seq,
+        deadline=None,
+        seats=[],
+        taken_at=1,
+    )
+
+
+async def test_an_owner_that_slept_is_refused_by_the_broker(owners):
+    """After a take-over the old owner's producer is fenced, though it never heard of it."""
+    one, other = owners
+    [epoch] = await own(one.assign, one.log, "a", 1)
+    await one.log.append(0, epoch, records("g", 1, 1))
+    life = one.log._lives[0]
+    newer = await other.assign(0, "b")
+    await other.log.claim(0, newer, "b")
+    outcome = await one.brokers.produce(
+        0, life.machine.producer, life.machine.sequence, records("g", 2, 1), epoch
+    )
+    assert isinstance(outcome, outcomes.Fenced)
+    with pytest.raises(Fenced):
+        await one.log.append(0, epoch, records("g", 2, 1))
+    assert await in_kafka(other) == [("g", 1)]
+
+
+async def test_a_data_set_of_the_other_log_is_refused(owners):
+    """Events that Postgres's own log holds aren't forgotten by starting with Kafka."""
+    one, _ = owners
+    await one.database.query("UPDATE partitions SET head = 7 WHERE id = 0")
+    with pytest.raises(Foreign):
+        await one.log.claim(0, await one.assign(0, "a"), "a")
