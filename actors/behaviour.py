@@ -98,6 +98,7 @@ class Context(Struct, frozen=True):
         away: For commands that ask for it (`Command.wants_presence`): the seated users who had
             an open connection and have none now, each with the moment (ms since the epoch) since
             when. Who was never seen to connect may be using plain HTTP and isn't among them.
+        version: The version to write events in: one of `Versioned.versions`.
     """
 
     game: GameId
@@ -107,6 +108,7 @@ class Context(Struct, frozen=True):
     held_ms: int = 0
     seed: int = 0
     away: Mapping[UserId, int] = {}
+    version: int = 1
 
 
 class Effect(Struct, frozen=True):
@@ -249,6 +251,28 @@ class Configurable(Behaviour, Protocol):
 
     def configured(self, settings: Any) -> Behaviour:
         """Return the behaviour under these settings."""
+        ...
+
+
+@runtime_checkable
+class Versioned(Behaviour, Protocol):
+    """A behaviour that writes what older programs read, as long as there are any.
+
+    A new field with a default, in an event or in a state, needs no new version: whoever doesn't
+    know it passes over it. An event that older programs don't know needs one, as does anything else
+    that they would read wrongly. While `Context.version` is older, `decide` returns only what was
+    known then, and a command that can't be told so is `Rejected`. A command that only a new version
+    knows isn't an `effects` of the same version: its game's owner may not have heard yet.
+    """
+
+    versions: Sequence[int]
+    """Those that it can write, one after the other; it reads all up to the last."""
+
+    def pack(self, state: Any, version: int | None = None) -> bytes:
+        """Return the state in one of `versions`; None is the newest.
+
+        The state came about by events of that or an older version.
+        """
         ...
 
 

@@ -54,6 +54,8 @@ def _system(running: Running) -> Iterator[Finding]:
     orphans = sorted(set(range(body["partitions"])) - owned)
     yield Finding(not orphans, f"partitions without an owner: {orphans or 'none'}")
     for shard in body["shards"]:
+        if shard.get("refused"):
+            yield Finding(False, f"{shard['name']} can't take part: {shard['refused']}")
         lag, failed = shard["lag_ms"], shard["failed_games"]
         yield Finding(lag < 100, f"{shard['name']}: event loop lag {lag} ms")
         yield Finding(not failed, f"{shard['name']}: {failed} games in quarantine")

@@ -21,7 +21,8 @@ class GatewayService:
         """Prepare the gateway called `name`."""
         self._name = name
         self._config = config
-        self._router = make_router(name, peers, config.cluster)
+        self._behaviours = load()
+        self._router = make_router(name, peers, config.cluster, self._behaviours)
 
     async def start(self) -> None:
         """Find the shards and begin to serve."""
@@ -30,7 +31,7 @@ class GatewayService:
         parts = Parts(
             name=self._name,
             router=self._router,
-            behaviours=load(),
+            behaviours=self._behaviours,
             settings=self._config.settings,
             secret=self._config.cluster.secret,
             names=self._stores.names,

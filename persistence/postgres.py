@@ -5,6 +5,7 @@ from __future__ import annotations
 from persistence.database import Database
 from persistence.names import Names
 from persistence.postgres_assignments import PostgresAssignments
+from persistence.postgres_formats import PostgresFormats
 from persistence.postgres_log import PostgresLog
 from persistence.postgres_snapshots import PostgresSnapshots
 
@@ -18,6 +19,7 @@ class PostgresStores:
         self.log = PostgresLog(dsn, self._database)
         self.snapshots = PostgresSnapshots(Database(dsn))
         self.assignments = PostgresAssignments(self._database)
+        self.formats = PostgresFormats(self._database)
         self.names = Names(self._database)
 
     async def close(self) -> None:

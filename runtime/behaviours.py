@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from importlib.metadata import entry_points
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 from msgspec import Struct
 
-from actors.behaviour import Behaviour, Configurable, event_decoder
+from actors.behaviour import Behaviour, Configurable, Versioned, event_decoder
+from runtime.formats import versions
 
 GROUP = "gameshard.behaviours"
 
@@ -18,6 +20,7 @@ class Kind:
     """A behaviour with its codecs and functions at hand."""
 
     __slots__ = (
+        "agreed",
         "behaviour",
         "commands",
         "decide",
@@ -29,6 +32,8 @@ class Kind:
         "outline",
         "pack",
         "unpack",
+        "version",
+        "versions",
     )
 
     def __init__(self, behaviour: Behaviour) -> None:
@@ -44,8 +49,22 @@ class Kind:
         self.next_deadline = behaviour.next_deadline
         self.outline = behaviour.outline
         self.effects = behaviour.effects
-        self.pack = behaviour.pack
+        self.pack: Callable[[Any], bytes] = behaviour.pack
         self.unpack = behaviour.unpack
+        self.versions = versions(behaviour)
+        self.version = self.versions[-1]
+        """The version that is written here."""
+        self.agreed: int | None = None
+        """The newest one that all members read, as far as we heard; 0: not all know the kind."""
+
+    def agree(self, version: int) -> None:
+        """Hear what all members read: it's written from now on, as far as we can write it."""
+        if self.agreed is not None and version <= self.agreed:
+            return  # old news: it only rises
+        self.agreed = version
+        self.version = min(max(version, self.versions[0]), self.versions[-1])
+        if isinstance(self.behaviour, Versioned):
+            self.pack = partial(self.behaviour.pack, version=self.version)
 
 
 def load(settings: Mapping[str, Struct] | None = None) -> dict[str, Behaviour]:
@@ -55,7 +74,8 @@ def load(settings: Mapping[str, Struct] | None = None) -> dict[str, Behaviour]:
         settings: What was set about some kinds, of the types in `settable`.
 
     Raises:
-        ValueError: If two packages bring the same kind, or one lacks its "create" command.
+        ValueError: If two packages bring the same kind, or one lacks its "create" command, or has
+            impossible versions.
     """
     found: dict[str, Behaviour] = {}
     for point in entry_points(group=GROUP):
@@ -64,6 +84,7 @@ def load(settings: Mapping[str, Struct] | None = None) -> dict[str, Behaviour]:
             raise ValueError(f"two packages bring the behaviour {behaviour.kind!r}")
         if "create" not in behaviour.commands:
             raise ValueError(f"the behaviour {behaviour.kind!r} has no command 'create'")
+        versions(behaviour)
         chosen = (settings or {}).get(behaviour.kind)
         if chosen is not None and isinstance(behaviour, Configurable):
             behaviour = behaviour.configured(chosen)

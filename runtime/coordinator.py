@@ -9,13 +9,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec import Struct, json
 
 from persistence.assignments import AssignmentStore, Conflict
+from persistence.formats import FormatStore
 from persistence.log import LogError
 from runtime.config import ClusterConfig
+from runtime.formats import Agreement, Formats, Offers, Unfit
 from runtime.host import Peers, Process
 from runtime.orders import Action, Assign, Beat, Kill, Open, Release
 from runtime.ownership import Ownership
@@ -25,6 +27,7 @@ from runtime.table import RoutingTable
 _log = logging.getLogger(__name__)
 _PROBE_S = 0.25
 _PAUSE_S = 0.1
+_AGREE_S = 1.0
 _ROUTE_S = 1.0
 _DEAF = 4
 """A listener that hasn't asked for so many times the silence of a shard is forgotten."""
@@ -37,35 +40,54 @@ class Standing(Struct, frozen=True):
         lapsed: What (partition, epoch) it thinks to serve, and has another owner now.
         coordinator: Whom to end if it answers no more although it lives.
         version: Of the newest routing table.
+        formats: Which versions it may write.
+        refused: Why it's given no partitions; empty if it is.
     """
 
     lapsed: Sequence[tuple[int, int]]
     coordinator: Process
     version: int
+    formats: Formats = {}
+    refused: str = ""
+
+
+class _Listener(NamedTuple):
+    process: Process
+    seen: float
+    offers: Offers
 
 
 class Coordinator:
     """Membership and assignment. One per cluster; a second one would only lose compare-and-sets."""
 
-    def __init__(self, config: ClusterConfig, store: AssignmentStore, peers: Peers) -> None:
+    def __init__(
+        self,
+        config: ClusterConfig,
+        store: AssignmentStore,
+        formats: FormatStore,
+        peers: Peers,
+    ) -> None:
         """Assign the partitions in `store`; reach the services through `peers`."""
         self._config = config
         self._store = store
+        self._formats = formats
         self._peers = peers
         self._changed = asyncio.Event()
-        self._listeners: dict[str, tuple[Process, float]] = {}
+        self._listeners: dict[str, _Listener] = {}
         self._told: RoutingTable | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._watched: set[str] = set()
+        self._agreeing: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Read the assignments and begin to supervise."""
         self._loop = asyncio.get_running_loop()
-        term = await self._store.begin_term()
+        self._term = term = await self._store.begin_term()
         version, data = await self._store.read_plan()
         plan = json.decode(data, type=Plan) if version else Plan()
         rows = await self._store.read()
         self.ownership = Ownership(rows, plan, self._config.ownership, term, self._loop.time())
+        self.ownership.agreement = Agreement(await self._formats.read())
         if not version:
             await self.replan(plan.scaled(self._config.shards or 1))
         self._deciding = self._spawn(self._decide_forever())
@@ -100,11 +122,19 @@ class Coordinator:
             self._watched.add(beat.incarnation)
             self._spawn(self._watch(beat))
             self._changed.set()
-        return Standing(lapsed, self._peers.here, self.ownership.table.version)
+        agreement = self.ownership.agreement
+        version, refused = self.ownership.table.version, agreement.refusal(beat.offers)
+        return Standing(lapsed, self._peers.here, version, agreement.formats, refused)
 
-    def subscribe(self, name: str, process: Process) -> RoutingTable:
-        """Return the table, and tell `name` of every later one; it asks again every second."""
-        self._listeners[name] = process, self.ownership.lived
+    def subscribe(self, name: str, process: Process, offers: Offers) -> RoutingTable:
+        """Return the table, and tell `name` of every later one; it asks again every second.
+
+        Raises:
+            Unfit: If it couldn't read what it would be sent.
+        """
+        self._listeners[name] = _Listener(process, self.ownership.lived, offers)
+        if why := self.ownership.agreement.refusal(offers):
+            raise Unfit(why)
         return self.ownership.table
 
     def routes(self) -> RoutingTable:
@@ -115,10 +145,14 @@ class Coordinator:
         """Return the names of the gateways that there shall be."""
         return self._config.gateway_names()
 
-    def gateway_processes(self) -> list[Process]:
+    def gateway_processes(self) -> dict[str, Process]:
         """Return the processes of the gateways that were heard lately."""
         names = self.gateways()
-        return [process for name, (process, _) in self._listeners.items() if name in names]
+        return {name: each.process for name, each in self._listeners.items() if name in names}
+
+    def formats(self) -> dict[str, dict[str, object]]:
+        """Return what is written of each kind of game, and who keeps it from rising."""
+        return self.ownership.agreement.report(*self._members())
 
     def lost(self, partition: int, epoch: int) -> None:
         """A shard says that it serves `partition` no longer."""
@@ -175,13 +209,40 @@ class Coordinator:
             self._perform(self.ownership.step(self._loop.time()))
             if self._told is not self.ownership.table:
                 self._told = self.ownership.table
-                for name in list(self._listeners):
-                    self._spawn(self._tell(name, self._told))
+                for name, each in self._listeners.items():
+                    if not self.ownership.agreement.refusal(each.offers):
+                        self._spawn(self._tell(name, self._told))
+            self._agree()
             try:
                 async with asyncio.timeout(self._config.ownership.beat / 2):
                     await self._changed.wait()
             except TimeoutError:
                 self._forget_listeners()
+
+    def _members(self) -> tuple[dict[str, Offers], set[str]]:
+        """Return what everybody offers who is there, and the names of those who aren't."""
+        shards = {b.name: b.offers for b, state in self.ownership.members() if state != "silent"}
+        listeners = {name: each.offers for name, each in self._listeners.items()}
+        missing = self.ownership.plan.shards.keys() - shards.keys()
+        return {**listeners, **shards}, missing | (set(self.gateways()) - listeners.keys())
+
+    def _agree(self) -> None:
+        """Let the formats rise as far as everybody can read them. The first shard founds them."""
+        if (self._agreeing is None or self._agreeing.done()) and self.ownership.members():
+            formats = self.ownership.agreement.next(*self._members())
+            if formats is not None:
+                self._agreeing = self._spawn(self._rise(formats))
+
+    async def _rise(self, formats: Formats) -> None:
+        try:
+            await self._formats.rise(self._term, formats)
+        except LogError as error:
+            _log.warning("%s isn't agreed: %s", formats, error)
+            await asyncio.sleep(_AGREE_S)
+        else:
+            _log.info("written from now on: %s", formats)
+            self.ownership.agreement.confirm(formats)
+        self._changed.set()
 
     def _perform(self, actions: Sequence[Action]) -> None:
         opening: dict[str, list[tuple[int, int]]] = {}
@@ -255,12 +316,12 @@ class Coordinator:
         """Listeners ask every second. A gateway that doesn't may hang: then it's killed."""
         timing = self._config.ownership
         oldest = self.ownership.lived - _DEAF * timing.silence
-        for name, (process, seen) in list(self._listeners.items()):
-            if seen < oldest:
+        for name, each in list(self._listeners.items()):
+            if each.seen < oldest:
                 del self._listeners[name]
                 if timing.kill_hung and name in self.gateways():
                     _log.warning("%s hangs: it's killed", name)
-                    self._spawn(self._peers.end(process))
+                    self._spawn(self._peers.end(each.process))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = self._loop.create_task(work)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from runtime.coordinator import Coordinator
-from runtime.host import Peers, Process
+from runtime.host import Peers, Process, lives
 from runtime.operations import Operations
 from runtime.orders import Beat
 
@@ -26,17 +26,21 @@ async def describe(
     ownership = coordinator.ownership
     members = ownership.members()
     shards = await asyncio.gather(*(_line(peers, beat, state) for beat, state in members))
-    for shard in shards:
+    for (beat, _), shard in zip(members, shards, strict=True):
+        if why := ownership.agreement.refusal(beat.offers):
+            shard["refused"] = why
         plan = ownership.plan.shards.get(str(shard["name"]))
         shard["weight"] = plan.weight if plan is not None else 1.0
     processes: list[dict[str, object]] = [_process("coordinator", peers.here)]
     processes += [_process("shard", Process(beat.node, beat.pid)) for beat, _ in members]
-    processes += [_process("gateway", process) for process in coordinator.gateway_processes()]
+    gateways = await living(peers, coordinator.gateway_processes())
+    processes += [_process("gateway", process) for process in gateways]
     return {
         "partitions": len(ownership.rows),
         "version": ownership.table.version,
         "unsettled": ownership.unsettled,
         "pins": {str(partition): name for partition, name in ownership.plan.pins.items()},
+        "formats": coordinator.formats(),
         "operation": msgspec.to_builtins(operations.progress),
         "shards": shards,
         "processes": [*processes, *others],
@@ -52,6 +56,23 @@ async def _line(peers: Peers, beat: Beat, state: str) -> dict[str, object]:
             state = "silent"
     address = f"{beat.address[0]}:{beat.address[1]}"
     return {"name": beat.name, "state": state, "node": beat.node, "address": address, **status}
+
+
+async def living(peers: Peers, processes: Mapping[str, Process]) -> list[Process]:
+    """Return those of the services' processes that run, though perhaps hang."""
+    alive = await asyncio.gather(*(_lives(peers, *each) for each in processes.items()))
+    return [process for process, lives in zip(processes.values(), alive, strict=True) if lives]
+
+
+async def _lives(peers: Peers, name: str, process: Process) -> bool:
+    if process.node == peers.here.node:
+        return lives(process.pid)
+    try:
+        return await peers.call(name, "pid", timeout=_STATUS_S) == process.pid
+    except TimeoutError:
+        return True
+    except Exception:  # noqa: BLE001  (however a peer can fail)
+        return False
 
 
 def _process(role: str, process: Process) -> dict[str, object]:

@@ -178,6 +178,8 @@ class Operations:
         except TimeoutError:
             progress.state = "failed"
             progress.detail = f"nothing moved for {_STUCK_S:.0f} s while {progress.detail}"
+        except Refusal as no:
+            progress.state, progress.detail = "failed", str(no)
         except LogError as error:
             progress.state, progress.detail = "failed", f"the store doesn't answer: {error}"
         else:
@@ -237,11 +239,19 @@ class Operations:
             )
             if not draining and not alone:
                 await self._replan(ownership.plan.drained(name, draining=False))
+            self._check_fit(name)
             await self._settle(progress, f"{name} takes its share")
         for name in self._cluster.gateways():
             progress.detail = f"{name} starts anew"
             await self._peers.restart(name, _STOP_S)
             await self._await_gateway(name)
+
+    def _check_fit(self, name: str) -> None:
+        """Don't go on restarting if what has come up can't take part."""
+        agreement = self._cluster.ownership.agreement
+        for beat, _ in self._cluster.ownership.members():
+            if beat.name == name and (why := agreement.refusal(beat.offers)):
+                raise Refusal(f"{name} can't take part: {why}")
 
     def _incarnation(self, name: str) -> str:
         members = self._cluster.ownership.members()

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
+from runtime.formats import Offers
+
 
 class Beat(Struct, frozen=True):
     """What a shard tells of itself.
@@ -16,6 +18,7 @@ class Beat(Struct, frozen=True):
         node: The machine (Ray's id of it); `pid` is its process there.
         serving: The (partition, epoch) pairs that it serves.
         status: The rest of its line in GET /shards.
+        offers: Which versions of which games it reads and writes.
     """
 
     name: str
@@ -25,6 +28,7 @@ class Beat(Struct, frozen=True):
     pid: int
     serving: Sequence[tuple[int, int]]
     status: Mapping[str, object] = {}
+    offers: Offers = {}
 
 
 class Release(Struct, frozen=True):

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from persistence.assignments import Assignment
+from runtime.formats import Agreement
 from runtime.orders import Action, Assign, Beat, Kill, Open, Release
 from runtime.plan import Plan, ShardPlan
 from runtime.ring import place
@@ -62,6 +63,7 @@ class Ownership:
         Whoever owns a row counts as alive until it was silent for a while from `now` on.
         """
         self.plan = plan
+        self.agreement = Agreement({})
         self.rows = list(rows)
         self._timing = timing
         self._now = now
@@ -226,9 +228,10 @@ class Ownership:
         return self._place(settled or eligible)
 
     def _eligible(self, living: Mapping[str, _Member]) -> set[str]:
-        """Return the living shards that shall hold partitions; if there are none, all living."""
+        """Return the living shards that shall hold partitions; if there are none, all that can."""
         wanted = {name for name, shard in self.plan.shards.items() if not shard.draining}
-        return living.keys() & wanted or set(living)
+        fit = {name for name, each in living.items() if self.agreement.fit(each.beat.offers)}
+        return fit & wanted or fit
 
     def _place(self, names: set[str]) -> Sequence[str]:
         if not names:
@@ -306,12 +309,14 @@ class Ownership:
         return self._lived
 
     def members(self) -> list[tuple[Beat, str]]:
-        """Return every shard with its state: serving, draining or silent; by name."""
+        """Return every shard with its state: serving, draining, refused or silent; by name."""
         living = self._living()
         found: list[tuple[Beat, str]] = []
         for name, member in sorted(self._members.items()):
             shard = self.plan.shards.get(name)
             state = "serving" if shard is not None and not shard.draining else "draining"
+            if self.agreement.refusal(member.beat.offers):
+                state = "refused"
             found.append((member.beat, state if name in living else "silent"))
         return found
 

@@ -84,9 +84,10 @@ class OwnTime:
     def _decide_alone(self, cell: Cell, command: Deadline | Resume) -> None:
         """Let the game decide a command of the runtime's own."""
         now = self._partition.now()
-        context = Context(cell.game, now, seed=self._partition.seed())
+        kind, seed = cell.kind, self._partition.seed()
+        context = Context(cell.game, now, seed=seed, version=kind.version)
         try:
-            events = cell.kind.decide(cell.state, command, context)
+            events = kind.decide(cell.state, command, context)
         except (Rejected, Repeated):
             return
         except Exception as error:  # noqa: BLE001  (a game's own failure stays its own)

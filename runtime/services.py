@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import msgspec
 
+from actors.behaviour import Behaviour
 from persistence.log import LogError
 from persistence.postgres import PostgresStores
 from runtime.asks import Ask, Away, Done, GameError, Packed, Refused
@@ -18,6 +19,7 @@ from runtime.behaviours import load
 from runtime.config import COORDINATOR, ClusterConfig
 from runtime.coordinator import Coordinator, Standing
 from runtime.describe import describe
+from runtime.formats import Unfit, offers
 from runtime.host import Peers
 from runtime.operations import Operations, Progress, Refusal, decode
 from runtime.orders import Beat
@@ -35,16 +37,25 @@ _HUNG = 3
 class RemoteDirectory:
     """The coordinator, as the router called `name` asks it."""
 
-    def __init__(self, name: str, peers: Peers) -> None:
-        """Ask by `peers`."""
+    def __init__(self, name: str, peers: Peers, behaviours: Mapping[str, Behaviour]) -> None:
+        """Ask by `peers`; say that games of `behaviours` can be read here."""
         self._name = name
         self._peers = peers
+        self._offers = offers(behaviours)
+        self._refused = ""
 
     async def routes(self) -> RoutingTable:
-        """See `runtime.router.Directory`."""
-        return await self._peers.call(
-            COORDINATOR, "subscribe", self._name, self._peers.here, timeout=1.0
-        )
+        """See `runtime.router.Directory`. Who is refused gets a table of nothing."""
+        here = self._peers.here
+        try:
+            return await self._peers.call(
+                COORDINATOR, "subscribe", self._name, here, self._offers, timeout=1.0
+            )
+        except Unfit as refused:
+            if str(refused) != self._refused:
+                self._refused = str(refused)
+                _log.warning("%s can't take part: %s", self._name, refused)
+            return RoutingTable(0, ())
 
     async def suspect(self, address: tuple[str, int]) -> None:
         """See `runtime.router.Directory`."""
@@ -59,10 +70,12 @@ class RemoteDirectory:
         return await self._peers.call(COORDINATOR, "operate", verb, timeout=5.0)
 
 
-def make_router(name: str, peers: Peers, config: ClusterConfig) -> Router:
-    """Return a router that asks the coordinator for its table."""
+def make_router(
+    name: str, peers: Peers, config: ClusterConfig, behaviours: Mapping[str, Behaviour]
+) -> Router:
+    """Return a router that asks the coordinator for its table, for who has `behaviours`."""
     tls = config.tls.context(server=False) if config.tls else None
-    directory = RemoteDirectory(name, peers)
+    directory = RemoteDirectory(name, peers, behaviours)
     return Router(name, config.secret, config.router, directory, tls)
 
 
@@ -87,7 +100,7 @@ class ShardService:
         self._stores = PostgresStores(self._config.dsn)
         self._behaviours = load(self._config.games)
         self._losing: set[asyncio.Task[None]] = set()
-        self._router = make_router(self._name, self._peers, self._config)
+        self._router = make_router(self._name, self._peers, self._config, self._behaviours)
         self._shard = Shard(
             self.incarnation,
             self._behaviours,
@@ -97,6 +110,8 @@ class ShardService:
             self._config.shard,
         )
         self._shard.on_lost = self._lost
+        self._shard.formats = self._stores.formats.read
+        self._refused = ""
         tls = self._config.tls.context(server=True) if self._config.tls else None
         self._address = await self._shard.start(self._config.host, tls)
         self._beating = asyncio.create_task(self._beat())
@@ -132,7 +147,14 @@ class ShardService:
                 for partition, epoch in standing.lapsed:
                     self._shard.lapse(partition, epoch)
                 self._shard.lease.renew(asked_at)
+                self._hear(standing)
             await asyncio.sleep(max(0.0, asked_at + timing.beat - monotonic()))
+
+    def _hear(self, standing: Standing) -> None:
+        self._shard.write(standing.formats)
+        if standing.refused and standing.refused != self._refused:
+            _log.warning("%s can't take part: %s", self._name, standing.refused)
+        self._refused = standing.refused
 
     async def _say_beat(self, timeout: float) -> Standing:
         status = self._shard.status()
@@ -145,6 +167,7 @@ class ShardService:
             self._peers.here.pid,
             [(partition.id, partition.epoch) for partition in partitions],
             status,
+            self._shard.offers,
         )
         return await self._peers.call(COORDINATOR, "beat", beat, timeout=timeout)
 
@@ -232,7 +255,8 @@ class CoordinatorService:
     async def start(self) -> None:
         """Read the assignments, and see to it that the shards of the plan run."""
         self._stores = PostgresStores(self._config.dsn)
-        coordinator = Coordinator(self._config, self._stores.assignments, self._peers)
+        stores = self._stores
+        coordinator = Coordinator(self._config, stores.assignments, stores.formats, self._peers)
         await coordinator.start()
         self._coordinator = coordinator
         self._operations = Operations(coordinator, self._peers)

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import os
 import ssl
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from time import monotonic
 from typing import Any
 
@@ -16,6 +16,7 @@ from persistence.log import EventLog, Fenced, LogError
 from persistence.snapshots import SnapshotStore
 from runtime.behaviours import Kind
 from runtime.effects import Asker, Effects
+from runtime.formats import Formats, Unfit, offers, refusal
 from runtime.lease import Lease
 from runtime.link import ServerLink
 from runtime.opening import open_partition
@@ -40,6 +41,10 @@ _log = logging.getLogger(__name__)
 _TICK_S = 1.0
 _LAG_S = 0.05
 _NONE: Mapping[int, Partition] = {}
+
+
+async def _nothing_agreed() -> Formats:
+    return {}
 
 
 class ShardLink(ServerLink):
@@ -100,11 +105,14 @@ class Shard:
         self.partitions: dict[int, Partition] = {}
         self.on_lost: Callable[[int, int], None] = lambda _partition, _epoch: None
         """Hears of a (partition, epoch) that was served, and is no longer."""
+        self.formats: Callable[[], Awaitable[Formats]] = _nothing_agreed
+        """Reads which versions may be written; it's asked after each claim."""
         self._readings: dict[int, Reading] = {}
         self._links: set[ShardLink] = set()
         self._log, self._store = stores
         self._secret = secret
         self._kinds = {name: Kind(behaviour) for name, behaviour in behaviours.items()}
+        self.offers = offers(behaviours)
         self._asker = asker
         self._tasks: set[asyncio.Task[None]] = set()
         self._saver = Saver(self._store, settings)
@@ -129,6 +137,7 @@ class Shard:
             spawn=self._spawn,
             lost=self._lost,
             overloaded=lambda: self._lag_ms > self.settings.shed_lag_ms,
+            agree=self._agree,
         )
         self._server = await loop.create_server(self._connection, host, 0, ssl=tls)
         for task in (self._saver.run(), self._tick(), self._touch(), self._measure()):
@@ -173,6 +182,18 @@ class Shard:
             self._forget(partition).close()
         self._readings[partition] = Reading(opened)
         self.partitions[partition] = opened
+
+    async def _agree(self) -> None:
+        formats = await self.formats()
+        if why := refusal(formats, self.offers):
+            raise Unfit(why)
+        self.write(formats)
+
+    def write(self, formats: Formats) -> None:
+        """Write these versions from now on; all that are stored are among them."""
+        if formats:
+            for name, kind in self._kinds.items():
+                kind.agree(formats.get(name, 0))
 
     async def release(self, partition: int, epoch: int, timeout: float) -> None:
         """Hand `partition` over in order, with as short a pause as can be.
