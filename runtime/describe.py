@@ -61,7 +61,7 @@ async def _line(peers: Peers, beat: Beat, state: str) -> dict[str, object]:
 async def living(peers: Peers, processes: Mapping[str, Process]) -> list[Process]:
     """Return those of the services' processes that run, though perhaps hang."""
     alive = await asyncio.gather(*(_lives(peers, *each) for each in processes.items()))
-    return [process for process, lives in zip(processes.values(), alive, strict=True) if lives]
+    return [process for process, runs in zip(processes.values(), alive, strict=True) if runs]
 
 
 async def _lives(peers: Peers, name: str, process: Process) -> bool:

@@ -102,9 +102,18 @@ class Peers:
 
 @ray.remote(num_cpus=0, max_retries=0)
 def _end(pid: int) -> None:
-    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-        if b"ray::_Host" in Path(f"/proc/{pid}/cmdline").read_bytes():  # not a later one's number
+    if lives(pid):
+        with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+
+
+def lives(pid: int) -> bool:
+    """Return whether a service's process of this number runs on this machine."""
+    try:
+        # Not a later one that was given the same number.
+        return b"ray::_Host" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 class _Host:
