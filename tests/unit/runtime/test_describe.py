@@ -14,8 +14,10 @@ from runtime.host import Process
 @pytest.fixture
 def service() -> Iterator[subprocess.Popen]:
     """A process that looks like one of Ray's with a service in it."""
-    command = ["ray::_Host", "-c", "input()"]
-    with subprocess.Popen(command, executable=sys.executable, stdin=subprocess.PIPE) as process:
+    command = ["ray::_Host", "-c", "print(flush=True); input()"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, executable=sys.executable, **pipes) as process:
+        process.stdout.readline()
         yield process
         process.kill()
 
