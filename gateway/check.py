@@ -6,24 +6,15 @@ import json
 import shutil
 import urllib.request
 from collections.abc import Iterator
+from typing import Any
 
-import psycopg
-from msgspec import Struct
-
+from gateway.audit import Finding, audit
 from gateway.installed import DataDirectory, Running
-from gateway.replay import chunks
+from gateway.overview import operation_line, owned
 from runtime.behaviours import load
-from runtime.history import unpack_events
 
-_SAMPLE = 200
 _FREE = 1 << 30
-
-
-class Finding(Struct, frozen=True):
-    """One thing that was looked at, in words for an operator."""
-
-    well: bool
-    what: str
+_LAG_MS = 100
 
 
 def check(data: DataDirectory) -> Iterator[Finding]:
@@ -40,48 +31,41 @@ def check(data: DataDirectory) -> Iterator[Finding]:
         return
     yield Finding(True, f"runs at {running.url}, pid {running.pid}")
     yield from _system(running)
-    yield from _games(running)
+    yield from audit(running.dsn)
 
 
 def _system(running: Running) -> Iterator[Finding]:
     try:
         with urllib.request.urlopen(f"{running.url}/shards", timeout=10) as response:  # noqa: S310
             body = json.load(response)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         yield Finding(False, f"the gateways don't answer: {error}")
         return
-    owned = {p["id"] for s in body["shards"] if s["state"] == "serving" for p in s["partitions"]}
-    orphans = sorted(set(range(body["partitions"])) - owned)
+    yield from system_findings(body)
+
+
+def system_findings(body: dict[str, Any]) -> Iterator[Finding]:
+    """Yield what the body of GET /shards says about a system."""
+    orphans = body["partitions"] - owned(body)
     yield Finding(not orphans, f"partitions without an owner: {orphans or 'none'}")
+    operation, left = body["operation"], body["unsettled"]
+    moving = operation is not None and operation["state"] == "running"
+    where = f"partitions that aren't where they belong: {left or 'none'}"
+    yield Finding(not left or moving, where)
+    if operation is not None:
+        what = f"the newest operation: {operation_line(operation)}"
+        yield Finding(operation["state"] != "failed", what)
     for shard in body["shards"]:
-        if shard.get("refused"):
-            yield Finding(False, f"{shard['name']} can't take part: {shard['refused']}")
-        lag, failed = shard["lag_ms"], shard["failed_games"]
-        yield Finding(lag < 100, f"{shard['name']}: event loop lag {lag} ms")
-        yield Finding(not failed, f"{shard['name']}: {failed} games in quarantine")
+        yield from _shard(shard)
 
 
-def _games(running: Running) -> Iterator[Finding]:
-    """Compare the log, the checkpoints and the stored histories."""
-    with psycopg.connect(running.dsn) as connection:
-        for partition, head, checkpoint in connection.execute(
-            "SELECT id, head, checkpoint FROM partitions WHERE checkpoint > head"
-        ):
-            yield Finding(
-                False, f"partition {partition}: checkpoint {checkpoint} beyond head {head}"
-            )
-        holes = connection.execute(
-            "SELECT p.id FROM partitions p WHERE p.head - p.checkpoint <> (SELECT count(*) FROM"
-            ' events e WHERE e.partition = p.id AND e."offset" >= p.checkpoint'
-            ' AND e."offset" < p.head) ORDER BY 1'
-        ).fetchall()
-        yield Finding(
-            not holes, f"partitions with holes in the log: {[i for (i,) in holes] or 'none'}"
-        )
-        rows = connection.execute(
-            "SELECT id, seq, history FROM games ORDER BY taken_at DESC LIMIT %s", (_SAMPLE,)
-        ).fetchall()
-    torn = [game for game, seq, data in rows if len(unpack_events(chunks(bytes(data)))) != seq]
-    yield Finding(
-        not torn, f"of the {len(rows)} newest stored games, {len(torn)} have an incomplete history"
-    )
+def _shard(shard: dict[str, Any]) -> Iterator[Finding]:
+    name, state = shard["name"], shard["state"]
+    yield Finding(state != "silent", f"{name}: {state}, weight {shard['weight']:g}")
+    if shard.get("refused"):
+        yield Finding(False, f"{name} can't take part: {shard['refused']}")
+    lag, failed = shard["lag_ms"], shard["failed_games"]
+    yield Finding(lag < _LAG_MS, f"{name}: event loop lag {lag} ms")
+    if shard["shedding"]:
+        yield Finding(False, f"{name}: turns new games away, so that moves go on")
+    yield Finding(not failed, f"{name}: {failed} games in quarantine")

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import msgspec
+import psycopg
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.markup import escape
 
+from gateway import overview
 from gateway.check import check
 from gateway.installed import DataDirectory, Running
 from gateway.operator_cli import DEFAULT_DATA, Data
@@ -134,33 +136,22 @@ def status(data: Data = DEFAULT_DATA) -> None:
     """Say in a few lines whether the system is well."""
     running = _running(data)
     body = _get(f"{running.url}/shards")
-    shards = body["shards"]
-    serving = [shard for shard in shards if shard["state"] == "serving"]
-    owned = sum(len(shard["partitions"]) for shard in serving)
     console.print(f"{running.url}  pid {running.pid}", highlight=False)
-    console.print(
-        f"{len(serving)} of {len(shards)} shards serve {owned} of {body['partitions']} partitions; "
-        f"{sum(shard['games'] for shard in serving)} live games, "
-        f"{sum(shard['moves_per_second'] for shard in serving):.0f} events a second",
-        highlight=False,
-    )
-    if owned < body["partitions"]:
+    for line in overview.lines(body):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    if overview.owned(body) < body["partitions"]:
         raise typer.Exit(2)
 
 
 @app.command()
 def shards(data: Data = DEFAULT_DATA) -> None:
-    """Show every shard: what it holds and how it's doing."""
+    """Show every shard: what it holds and how it's doing; and how far an operation is."""
     body = _get(f"{_running(data).url}/shards")
-    table = Table("shard", "state", "pid", "partitions", "live", "passive", "events/s", "lag ms")
-    for shard in body["shards"]:
-        numbers = ", ".join(f"{p['id']}@{p['epoch']}" for p in shard["partitions"])
-        cells = ("name", "state", "pid")
-        counts = ("games", "passive_games", "moves_per_second", "lag_ms")
-        table.add_row(
-            *(str(shard[cell]) for cell in cells), numbers, *(str(shard[c]) for c in counts)
-        )
-    console.print(table)
+    console.print(overview.table(body))
+    if body["unsettled"]:
+        console.print(f"{body['unsettled']} partitions aren't where they belong yet")
+    if body["operation"] is not None:
+        console.print(overview.operation_line(body["operation"]), markup=False)
 
 
 @app.command()
@@ -169,8 +160,11 @@ def replay(
 ) -> None:
     """Show a game's events as the log and the stored history have them, and compare the two."""
     running = _running(data)
-    found = replay_game(running.dsn, game)
-    if not found.events:
+    try:
+        found = replay_game(running.dsn, game)
+    except psycopg.Error as error:
+        raise _failure(f"Postgres doesn't answer: {str(error).strip()}") from error
+    if not found.events and not found.findings:
         raise _failure(f"There is no game {game!r}.")
     for event in found.events:
         sys.stdout.write(event.decode() + "\n")
@@ -179,8 +173,8 @@ def replay(
         f"{found.in_log} in the log",
         highlight=False,
     )
-    if found.differing:
-        raise _failure(f"The log and the history differ at seq {found.differing}.")
+    if found.findings:
+        raise _failure("\n".join(f"wrong: {finding}" for finding in found.findings))
 
 
 @app.command()
@@ -190,7 +184,7 @@ def doctor(data: Data = DEFAULT_DATA) -> None:
     for finding in check(DataDirectory(data)):
         sick = sick or not finding.well
         sign = "[green]ok[/green]  " if finding.well else "[red]sick[/red]"
-        console.print(f"{sign}  {finding.what}", highlight=False, soft_wrap=True)
+        console.print(f"{sign}  {escape(finding.what)}", highlight=False, soft_wrap=True)
     if sick:
         raise typer.Exit(1)
 

@@ -2,42 +2,111 @@
 
 from __future__ import annotations
 
+import zlib
+from collections import Counter
+from collections.abc import Sequence
+
+import msgspec
 import psycopg
 from msgspec import Struct
 
+from persistence.postgres_snapshots import cut
 from runtime.history import unpack_events
+from runtime.partitions import partition_of
+
+CONNECT_S = 5
+"""Whoever looks into a system doesn't wait longer for its Postgres."""
+_MANY = 10
 
 
 class Replay(Struct, frozen=True):
-    """A game's events, and where they were found; `differing` is the first seq that differs."""
+    """A game's events in order, where they were found, and what is wrong with them."""
 
     events: list[bytes]
     in_history: int
     in_log: int
-    differing: int | None
+    findings: list[str]
+
+
+class _Numbered(Struct):
+    seq: int
 
 
 def replay_game(dsn: str, game: str) -> Replay:
-    """Read a game from the stored history and from the log, and compare what both have."""
-    with psycopg.connect(dsn) as connection:
-        row = connection.execute("SELECT history FROM games WHERE id = %s", (game,)).fetchone()
+    """Read a game from the stored history and from the log, and compare what both have.
+
+    Raises:
+        psycopg.Error: If Postgres can't be reached or read.
+    """
+    with psycopg.connect(dsn, connect_timeout=CONNECT_S) as connection:
+        # A snapshot that is saved meanwhile counts in both places or in neither.
+        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        (partitions,) = connection.execute("SELECT partitions FROM installation").fetchone() or (1,)
+        row = connection.execute("SELECT seq, history FROM games WHERE id = %s", (game,)).fetchone()
         log = connection.execute(
-            "SELECT seq, value FROM events WHERE game = %s ORDER BY seq", (game,)
+            'SELECT seq, value FROM events WHERE partition = %s AND game = %s ORDER BY "offset"',
+            (partition_of(game, partitions), game),
         ).fetchall()
-    history = unpack_events(chunks(bytes(row[0]))) if row else []
-    differing = next(
-        (seq for seq, value in log if seq <= len(history) and history[seq - 1] != value), None
-    )
-    events = history + [bytes(value) for seq, value in log if seq > len(history)]
-    return Replay(events, len(history), len(log), differing)
+    stored, data = row or (0, b"")
+    history, findings = read_history(bytes(data), stored)
+    return compare(history, [(seq, bytes(value)) for seq, value in log], findings)
 
 
-def chunks(data: bytes) -> list[bytes]:
-    """Cut a stored history into its length-prefixed chunks."""
-    found: list[bytes] = []
-    at = 0
-    while at < len(data):
-        size = int.from_bytes(data[at : at + 4], "big")
-        found.append(data[at + 4 : at + 4 + size])
-        at += 4 + size
-    return found
+def read_history(data: bytes, seq: int) -> tuple[list[bytes], list[str]]:
+    """Return the events of a stored history, which shall reach to `seq`, and what's wrong there."""
+    try:
+        history = unpack_events(cut(data))
+    except (ValueError, zlib.error) as error:
+        return [], [f"the stored history can't be read: {error}"]
+    findings: list[str] = []
+    if len(history) != seq:
+        findings.append(f"the stored history has {len(history)} events, the game's state {seq}")
+    numbers = [_own_number(event) for event in history]
+    wrong = next((at for at, own in enumerate(numbers, 1) if at != own), None)
+    if wrong is not None:
+        findings.append(f"event {wrong} of the stored history says that it's {numbers[wrong - 1]}")
+    return history, findings
+
+
+def compare(
+    history: list[bytes], log: Sequence[tuple[int, bytes]], findings: Sequence[str] = ()
+) -> Replay:
+    """Join a history (seqs from 1) and the log's (seq, event) in its order; say what doesn't fit.
+
+    Both together must have every seq from 1 to the last, and each place each at most once.
+    """
+    found = [*findings]
+    seqs = [seq for seq, _ in log]
+    in_log = dict(reversed(log))
+    doubled = sorted(seq for seq, count in Counter(seqs).items() if count > 1)
+    last = max([len(history), *seqs])
+    missing = [seq for seq in range(len(history) + 1, last + 1) if seq not in in_log]
+    if doubled:
+        found.append(f"more than once in the log: {_some(doubled)}")
+    if missing:
+        found.append(f"neither in the history nor in the log: {_some(missing)}")
+    if not doubled and seqs != sorted(seqs):
+        found.append("the log has its events in another order")
+    if outside := [seq for seq in seqs if seq < 1]:
+        found.append(f"no number of an event: {_some(outside)}")
+    if misnamed := [seq for seq, value in log if _own_number(value) != seq]:
+        found.append(f"events of the log that say another seq: {_some(misnamed)}")
+    if differing := sorted(
+        {seq for seq, value in log if 0 < seq <= len(history) and history[seq - 1] != value}
+    ):
+        found.append(f"other in the log than in the history: {_some(differing)}")
+    beyond = sorted(seq for seq in in_log if seq > len(history))
+    events = history + [in_log[seq] for seq in beyond]
+    return Replay(events, len(history), len(log), found)
+
+
+def _own_number(event: bytes) -> int | None:
+    try:
+        return msgspec.json.decode(event, type=_Numbered).seq
+    except msgspec.DecodeError:
+        return None
+
+
+def _some(seqs: Sequence[int]) -> str:
+    more = f" and {len(seqs) - _MANY} more" if len(seqs) > _MANY else ""
+    return f"seq {', '.join(map(str, seqs[:_MANY]))}{more}"

@@ -78,14 +78,7 @@ class PostgresSnapshots:
     async def history(self, game: str) -> Sequence[bytes]:
         """See `SnapshotStore.history`."""
         rows = await self._database.query("SELECT history FROM games WHERE id = %s", game)
-        data: bytes = rows[0][0] if rows else b""
-        chunks: list[bytes] = []
-        at = 0
-        while at < len(data):
-            size = int.from_bytes(data[at : at + 4], "big")
-            chunks.append(data[at + 4 : at + 4 + size])
-            at += 4 + size
-        return chunks
+        return cut(rows[0][0]) if rows else []
 
     async def deadlines(self, partition: int) -> AsyncIterator[Sequence[tuple[str, int]]]:
         """See `SnapshotStore.deadlines`."""
@@ -118,6 +111,23 @@ class PostgresSnapshots:
     async def close(self) -> None:
         """See `SnapshotStore.close`."""
         await self._database.close()
+
+
+def cut(history: bytes) -> list[bytes]:
+    """Return the chunks of a stored history, each of which has its length before it.
+
+    Raises:
+        ValueError: If it ends in the middle of one.
+    """
+    chunks: list[bytes] = []
+    at = 0
+    while at < len(history):
+        end = at + 4 + int.from_bytes(history[at : at + 4], "big")
+        if end > len(history):
+            raise ValueError(f"a chunk that ends at {end}, beyond {len(history)}")
+        chunks.append(history[at + 4 : end])
+        at = end
+    return chunks
 
 
 def _storable(snapshot: Snapshot) -> bool:
