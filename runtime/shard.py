@@ -357,6 +357,7 @@ class Shard:
             "games": sum(len(p.cells) for p in partitions),
             "passive_games": sum(p.residents.resting for p in partitions),
             "failed_games": sum(len(p.residents.failed) for p in partitions),
+            "to_replay": sum(p.journal.end - p.checkpointed for p in partitions),
             "moves_per_second": round(self._rate, 1),
             "lag_ms": round(self._lag_ms, 2),
             "events": self._events(),
