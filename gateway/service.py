@@ -7,7 +7,7 @@ import os
 from gateway.app import Parts, create_app
 from gateway.server import Server, listen
 from gateway.settings import GatewayConfig
-from persistence.postgres import PostgresStores
+from persistence.postgres import SharedStores
 from runtime.behaviours import load
 from runtime.host import Peers
 from runtime.services import make_router
@@ -26,7 +26,7 @@ class GatewayService:
 
     async def start(self) -> None:
         """Find the shards and begin to serve."""
-        self._stores = PostgresStores(self._config.cluster.dsn)
+        self._stores = SharedStores(self._config.cluster.dsn)
         await self._router.start()
         parts = Parts(
             name=self._name,

@@ -10,13 +10,12 @@ from persistence.postgres_log import PostgresLog
 from persistence.postgres_snapshots import PostgresSnapshots
 
 
-class PostgresStores:
-    """The stores, on three connections: appends, snapshots, and everything else."""
+class SharedStores:
+    """All but the log, which are in Postgres whatever the log is in."""
 
     def __init__(self, dsn: str) -> None:
         """Connect to `dsn` as needed. Must be called on the event loop that uses them."""
         self._database = Database(dsn)
-        self.log = PostgresLog(dsn, self._database)
         self.snapshots = PostgresSnapshots(Database(dsn))
         self.assignments = PostgresAssignments(self._database)
         self.formats = PostgresFormats(self._database)
@@ -24,6 +23,23 @@ class PostgresStores:
 
     async def close(self) -> None:
         """Hang up."""
-        await self.log.close()
         await self.snapshots.close()
         await self._database.close()
+
+
+class PostgresStores(SharedStores):
+    """The stores, on three connections: appends, snapshots, and everything else."""
+
+    def __init__(self, dsn: str) -> None:
+        """See `SharedStores`."""
+        super().__init__(dsn)
+        self.log = PostgresLog(dsn, self._database)
+
+    async def trim(self, before: int) -> int:
+        """Drop what the log needn't keep; see `PostgresLog.trim`."""
+        return await self.log.trim(before)
+
+    async def close(self) -> None:
+        """Hang up."""
+        await self.log.close()
+        await super().close()

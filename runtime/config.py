@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
+from persistence.kafka.stores import KafkaSettings
 from runtime.settings import NodeHealth, OwnershipTiming, RouterSettings, ShardSettings
 
 COORDINATOR = "coordinator"
@@ -40,6 +41,7 @@ class ClusterConfig(Struct, frozen=True, kw_only=True):
     Attributes:
         namespace: Ray namespace, and the name of the installation in the store.
         dsn: How to reach Postgres (libpq's words).
+        kafka: Where the events go; None: into Postgres as well.
         secret: What the cluster's own processes prove themselves by.
         partitions: How many partitions the log has; can't change on existing data.
         shards: How many shards there shall be; None: as many as the last time, or one.
@@ -55,6 +57,7 @@ class ClusterConfig(Struct, frozen=True, kw_only=True):
 
     dsn: str
     secret: bytes
+    kafka: KafkaSettings | None = None
     namespace: str = "gameshard"
     partitions: int = 8
     shards: int | None = None

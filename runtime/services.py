@@ -13,7 +13,6 @@ import msgspec
 
 from actors.behaviour import Behaviour
 from persistence.log import LogError
-from persistence.postgres import PostgresStores
 from runtime.asks import Ask, Away, Done, GameError, Packed, Refused
 from runtime.behaviours import load
 from runtime.config import COORDINATOR, ClusterConfig
@@ -25,6 +24,7 @@ from runtime.operations import Operations, Progress, Refusal, decode
 from runtime.orders import Beat
 from runtime.router import Router
 from runtime.shard import Shard
+from runtime.stores import open_stores
 from runtime.supervisor import Supervisor
 from runtime.table import RoutingTable
 
@@ -97,7 +97,7 @@ class ShardService:
 
     async def start(self) -> None:
         """Listen, and tell the coordinator; it says what to open."""
-        self._stores = PostgresStores(self._config.dsn)
+        self._stores = await open_stores(self._config)
         self._behaviours = load(self._config.games)
         self._losing: set[asyncio.Task[None]] = set()
         self._router = make_router(self._name, self._peers, self._config, self._behaviours)
@@ -254,8 +254,7 @@ class CoordinatorService:
 
     async def start(self) -> None:
         """Read the assignments, and see to it that the shards of the plan run."""
-        self._stores = PostgresStores(self._config.dsn)
-        stores = self._stores
+        stores = self._stores = await open_stores(self._config)
         coordinator = Coordinator(self._config, stores.assignments, stores.formats, self._peers)
         await coordinator.start()
         self._coordinator = coordinator
@@ -307,7 +306,7 @@ class CoordinatorService:
             await asyncio.sleep(_TRIM_S)
             try:
                 before = (time() - self._config.retention_days * 24 * 3600) * 1000
-                await self._stores.log.trim(int(before))
+                await self._stores.trim(int(before))
             except LogError as error:
                 _log.warning("the log isn't trimmed: %s", error)
 

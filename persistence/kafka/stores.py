@@ -1,0 +1,67 @@
+"""All stores of a process whose log is in Kafka."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from persistence.database import Database
+from persistence.kafka.brokers import Brokers
+from persistence.kafka.log import KafkaLog
+from persistence.postgres import SharedStores
+
+
+class KafkaSettings(Struct, frozen=True, kw_only=True):
+    """Where the events go.
+
+    Attributes:
+        servers: Of the cluster, some at least: HOST:PORT, with commas between.
+        topic: Made at the first start, with as many partitions as the installation has.
+        replication: How many brokers have each event...
+        min_insync: ...and how many must, before it's acknowledged.
+    """
+
+    servers: str
+    topic: str = "game-events"
+    replication: int = 3
+    min_insync: int = 2
+
+
+class KafkaStores(SharedStores):
+    """The stores; the log and its outbox have a connection to Postgres of their own."""
+
+    def __init__(self, dsn: str, brokers: Brokers) -> None:
+        """See `open`."""
+        super().__init__(dsn)
+        self._brokers = brokers
+        self._rows = Database(dsn)
+        self.log = KafkaLog(brokers, self._rows)
+
+    @classmethod
+    async def open(cls, dsn: str, kafka: KafkaSettings) -> KafkaStores:
+        """Connect as needed: that nobody answers is no error here."""
+        return cls(dsn, await Brokers.connect(kafka.servers, kafka.topic))
+
+    async def trim(self, before: int) -> int:  # noqa: ARG002  (as the other stores do)
+        """Do nothing: Kafka keeps its events as long as the topic says."""
+        return 0
+
+    async def close(self) -> None:
+        """Hang up."""
+        await self.log.close()
+        await self._brokers.close()
+        await self._rows.close()
+        await super().close()
+
+
+async def prepare(kafka: KafkaSettings, partitions: int, retention_ms: int) -> None:
+    """Make the topic, or see that it's as it must be.
+
+    Raises:
+        WrongTopic: If it has another number of partitions.
+        Unavailable: If Kafka doesn't answer.
+    """
+    brokers = await Brokers.connect(kafka.servers, kafka.topic)
+    try:
+        await brokers.ensure_topic(partitions, kafka.replication, retention_ms, kafka.min_insync)
+    finally:
+        await brokers.close()
