@@ -68,7 +68,7 @@ settings: type[Struct] = ChessSettings
 
 def configured(settings: ChessSettings) -> Behaviour:
     """Return this behaviour with `settings` for the games that it will create."""
-    own = {name: globals()[name] for name in __all__}
+    own = {name: value for name, value in globals().items() if not name.startswith("_")}
     own["decide"] = partial(decide, settings=settings)
     return cast("Behaviour", SimpleNamespace(**own))
 

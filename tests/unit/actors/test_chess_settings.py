@@ -7,7 +7,7 @@ import pytest
 from chess_table import ANN, BOB, START, Table, clock, decoder
 
 import actors.chess as behaviour
-from actors.behaviour import Deadline
+from actors.behaviour import Configurable, Deadline
 from actors.chess.clock import DAY_MS
 from actors.chess.commands import ClockTerms, CreateGame, JoinGame, PlayMove
 from actors.chess.settings import ChessSettings
@@ -20,6 +20,14 @@ def _started(first_move: int, terms: ClockTerms | None) -> Table:
     table.do(ANN, CreateGame(color="white", clock=terms))
     table.do(BOB, JoinGame())
     return table
+
+
+def test_a_configured_game_is_the_same_game():
+    """Nothing but what it decides is another's: whatever the runtime looks for is there."""
+    configured = behaviour.configured(ChessSettings())
+    assert isinstance(configured, Configurable)
+    for name in set(behaviour.__all__) - {"decide"}:
+        assert getattr(configured, name) is getattr(behaviour, name)
 
 
 def test_a_first_move_may_take_what_the_operator_says():
