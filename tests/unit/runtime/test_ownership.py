@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from persistence.assignments import Assignment
+from runtime.formats import Agreement, Offer, Offers
 from runtime.orders import Assign, Beat, Kill, Open, Release
 from runtime.ownership import Ownership
 from runtime.plan import Plan
@@ -26,6 +27,7 @@ class World:
         self.lives: dict[str, int] = {}
         self.serving: dict[str, dict[int, int]] = {}
         self.stopped: set[str] = set()
+        self.offers: dict[str, Offers] = {}
         self.did: list[object] = []
         self.term = 0
         self.plan = Plan().scaled(shards)
@@ -66,9 +68,9 @@ class World:
         for incarnation, serving in self.serving.items():
             if incarnation not in self.stopped:
                 name = incarnation.partition("/")[0]
-                beat = Beat(
-                    name, incarnation, (name, 1), "node", 1, [(p, e) for p, e in serving.items()]
-                )
+                held = list(serving.items())
+                offers = self.offers.get(name, {})
+                beat = Beat(name, incarnation, (name, 1), "node", 1, held, {}, offers)
                 for partition, _ in self.ownership.beat(self.now, beat):
                     serving.pop(partition, None)
 
@@ -365,3 +367,44 @@ def test_whatever_happens_everything_is_served_in_the_end(seed):
     for row in world.rows:
         serving = [i for i, s in world.serving.items() if s.get(row.partition) == row.epoch]
         assert serving == [row.owner]
+
+
+def test_a_shard_that_cannot_read_what_is_written_gets_nothing():
+    """An old program that comes back is told from the others, and the others have all."""
+    world = World(3)
+    world.offers = {f"shard-{n}": {"nim": Offer(1, 2)} for n in range(3)}
+    world.ownership.agreement = Agreement({"nim": 2})
+    world.settle()
+    world.kill("shard-1")
+    world.offers["shard-1"] = {"nim": Offer(1, 1)}
+    world.start("shard-1")
+    world.settle()
+    assert set(world.owners()) == {"shard-0/1", "shard-2/1"}
+    states = {beat.name: state for beat, state in world.ownership.members()}
+    assert states == {"shard-0": "serving", "shard-1": "refused", "shard-2": "serving"}
+
+
+def test_a_shard_that_has_been_overtaken_gives_its_partitions_up_in_order():
+    """A coordinator that began anew finds an old program serving what others may have changed."""
+    world = World(2)
+    world.offers = {"shard-0": {"nim": Offer(1, 2)}, "shard-1": {"nim": Offer(1, 1)}}
+    world.ownership.agreement = Agreement({"nim": 1})
+    world.settle()
+    held = world.owners().count("shard-1/1")
+    assert 0 < held < PARTITIONS
+    world.begin()
+    world.ownership.agreement = Agreement({"nim": 2})
+    world.did.clear()
+    world.settle()
+    assert set(world.owners()) == {"shard-0/1"}
+    assert sum(isinstance(action, Release) for action in world.did) == held
+
+
+def test_if_no_shard_can_read_what_is_written_nobody_serves():
+    """Not even when nobody else is left."""
+    world = World(1)
+    world.offers = {"shard-0": {"nim": Offer(1, 1)}}
+    world.ownership.agreement = Agreement({"nim": 2})
+    for _ in range(100):
+        assert not world.turn()
+    assert world.ownership.unsettled == PARTITIONS
