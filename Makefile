@@ -6,13 +6,14 @@
 #   make bench [ARGS="moves --games 1000 --url URL"]
 #   make services                    fetch Kafka and a schema registry (Java) for tests and benches
 #   make simulate [SEEDS=1000000]    clusters under faults, from seeds, on all cores
+#   make schemas [ARGS=--release]    write the events' schemas anew from their Structs
 #   make lock                        write the lock files anew from pyproject.toml
 #   make clean                       remove what was built or installed here, never a game
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench simulate lock clean chromium services
+.PHONY: help run test check bench simulate schemas lock clean chromium services
 .DELETE_ON_ERROR:
 
 VENV ?= .venv
@@ -34,6 +35,9 @@ bench: $(VENV)/.installed
 SEEDS ?= 10000
 simulate: $(VENV)/.installed-dev
 	@cd tests && ../$(BIN)/python -m simulation --seeds $(SEEDS) $(ARGS)
+
+schemas: $(VENV)/.installed
+	@$(BIN)/python -m actors.published $(ARGS) schemas actors.chess persistence.kafka.records
 
 # The checks come first: they are quick, and pytest's summary must be the last line.
 test: check chromium services

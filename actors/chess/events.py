@@ -44,12 +44,7 @@ class PlayerJoined(Event, kw_only=True, omit_defaults=True, tag="PlayerJoined"):
 
 
 class MovePlayed(Event, kw_only=True, omit_defaults=True, dict=True, tag="MovePlayed"):
-    """A move. `white_ms`, `black_ms`: what's left after it; `lag_ms`: what wasn't charged for it.
-
-    `after` is no part of the fact: `decide` has the new position at hand and leaves it on the
-    event that it returns, so that `evolve` needn't build it again. It is never written; an event
-    that was read from the log has none, and `evolve` does without (`state.settle`).
-    """
+    """A move. `white_ms`, `black_ms`: what's left after it; `lag_ms`: what wasn't charged for it."""
 
     ply: int
     uci: str
@@ -59,6 +54,9 @@ class MovePlayed(Event, kw_only=True, omit_defaults=True, dict=True, tag="MovePl
     lag_ms: int | None = None
 
     after: ClassVar[bytes | None] = None
+    """It's no part of the fact: `decide` has the new position at hand and leaves it on the event that
+    it returns, so that `evolve` needn't build it again. It's never written; an event that was read
+    from the log has none, and `evolve` does without (`state.settle`)."""
 
 
 class DrawOffered(Event, kw_only=True, omit_defaults=True, tag="DrawOffered"):

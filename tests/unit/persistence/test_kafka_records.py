@@ -111,3 +111,9 @@ def test_any_number_of_types_takes_bounded_memory():
     for number in range(3000):
         encoder.encode(Record("g", 1, b'{"type":"T%d"}' % number), 1)
     assert len(encoder._kinds) <= 1000
+
+
+def test_a_later_version_has_its_own_name():
+    """The version that a type names isn't given a second one."""
+    _, _, headers = Encoder().encode(Record("g1", 1, b'{"type":"MovePlayed.v2"}'), 3)
+    assert dict(headers)["ce_type"] == b"gameshard.MovePlayed.v2"
