@@ -44,7 +44,7 @@ class PlayerJoined(Event, kw_only=True, omit_defaults=True, tag="PlayerJoined"):
 
 
 class MovePlayed(Event, kw_only=True, omit_defaults=True, dict=True, tag="MovePlayed"):
-    """A move. `white_ms`, `black_ms`: what's left after it; `lag_ms`: what wasn't charged for it."""
+    """A move. `white_ms`, `black_ms`: what's left after it; `lag_ms`: what wasn't charged."""
 
     ply: int
     uci: str
@@ -54,8 +54,8 @@ class MovePlayed(Event, kw_only=True, omit_defaults=True, dict=True, tag="MovePl
     lag_ms: int | None = None
 
     after: ClassVar[bytes | None] = None
-    """It's no part of the fact: `decide` has the new position at hand and leaves it on the event that
-    it returns, so that `evolve` needn't build it again. It's never written; an event that was read
+    """No part of the fact: `decide` has the new position at hand and leaves it on the event that it
+    returns, so that `evolve` needn't build it again. It's never written; an event that was read
     from the log has none, and `evolve` does without (`state.settle`)."""
 
 
