@@ -220,7 +220,9 @@ class Operations:
 
     async def _restart(self, progress: Progress) -> None:
         ownership = self._cluster.ownership
-        for name in list(ownership.plan.shards):
+        refused = self._refused()
+        # First those that serve nothing as they are: perhaps the others can't be emptied without.
+        for name in sorted(ownership.plan.shards, key=lambda name: name not in refused):
             draining = ownership.plan.shards[name].draining
             alone = all(s.draining for n, s in ownership.plan.shards.items() if n != name)
             if not draining and not alone:
@@ -235,23 +237,23 @@ class Operations:
             await self._wait(
                 progress,
                 f"{name} starts anew",
-                lambda name=name, before=before: self._incarnation(name) in {before, ""},
+                lambda name=name, before=before: int(self._incarnation(name) in {before, ""}),
             )
             if not draining and not alone:
                 await self._replan(ownership.plan.drained(name, draining=False))
-            self._check_fit(name)
+            if why := self._refused().get(name):
+                raise Refusal(f"{name} can't take part: {why}")
             await self._settle(progress, f"{name} takes its share")
         for name in self._cluster.gateways():
             progress.detail = f"{name} starts anew"
             await self._peers.restart(name, _STOP_S)
             await self._await_gateway(name)
 
-    def _check_fit(self, name: str) -> None:
-        """Don't go on restarting if what has come up can't take part."""
-        agreement = self._cluster.ownership.agreement
-        for beat, _ in self._cluster.ownership.members():
-            if beat.name == name and (why := agreement.refusal(beat.offers)):
-                raise Refusal(f"{name} can't take part: {why}")
+    def _refused(self) -> dict[str, str]:
+        """Return the shards that can't take part as they are, each with the reason."""
+        ownership = self._cluster.ownership
+        reasons = {b.name: ownership.agreement.refusal(b.offers) for b, _ in ownership.members()}
+        return {name: why for name, why in reasons.items() if why}
 
     def _incarnation(self, name: str) -> str:
         members = self._cluster.ownership.members()
