@@ -45,6 +45,11 @@ class DataDirectory:
             return False
         return True
 
+    def unlock(self) -> None:
+        """Let another process run here."""
+        if self._lock is not None:
+            self._lock.close()
+
     def secret(self) -> bytes:
         """Return the cluster's secret, made at the first start and readable by its owner only."""
         file = self.folder / "secret"

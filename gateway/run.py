@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
-import threading
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import psycopg
 from msgspec import Struct
 
+from gateway.asked import Asked, Stopped
+from gateway.events import Events
 from gateway.installed import DataDirectory, Running
 from gateway.settings import GatewayConfig, GatewaySettings
 from persistence.installation import Installation, Mismatch, install
+from persistence.kafka.stores import KafkaSettings
 from persistence.local.postgres import LocalPostgres, PostgresError
+from persistence.local.server import ServiceError
+from persistence.log import LogError
 from runtime.cluster import Cluster
-from runtime.config import COORDINATOR, ClusterConfig
+from runtime.config import ClusterConfig
 from runtime.settings import OwnershipTiming, RouterSettings, ShardSettings
+from runtime.starting import StartError
 
 Say = Callable[[str], None]
 _TEND_S = 0.5
-_SERVED_S = 120.0
+_CONNECT_S = 10
 
 
 class RunError(Exception):
@@ -40,6 +43,9 @@ class RunOptions(Struct, frozen=True, kw_only=True):
     gateways: int = 1
     partitions: int | None = None
     dsn: str | None = None
+    full: bool = False
+    """Events go to Kafka: to `kafka`, or to a broker of our own."""
+    kafka: KafkaSettings | None = None
     gateway: GatewaySettings = GatewaySettings()
     shard: ShardSettings = ShardSettings()
     router: RouterSettings = RouterSettings()
@@ -50,22 +56,28 @@ class RunOptions(Struct, frozen=True, kw_only=True):
 class System:
     """Everything that `gameshard run` starts."""
 
-    def __init__(self, options: RunOptions, say: Say) -> None:
-        """Prepare; `say` shows progress."""
+    def __init__(self, options: RunOptions, say: Say, asked: Asked) -> None:
+        """Prepare; `say` shows progress, `asked` tells whether to go on."""
         self._options = options
         self._say = say
+        self._asked = asked
         self._data = DataDirectory(options.data)
         self._postgres: LocalPostgres | None = None
+        self._events: Events | None = None
         self._cluster: Cluster | None = None
         self._port: socket.socket | None = None
         self._locked = False
+        self._noted = True
+        self._trouble = ""
         self.url = ""
 
     def start(self) -> None:
         """Start everything; return when the first game can be played.
 
         Raises:
-            RunError: If something can't start. Whatever had started is stopped again by `stop`.
+            RunError: If something can't start.
+            Stopped: If the end was asked for meanwhile.
+                Whatever had started is stopped again by `stop`, in either case.
         """
         self._locked = self._data.lock()
         if not self._locked:
@@ -74,9 +86,29 @@ class System:
             )
         self._bind()
         dsn = self._options.dsn or self._start_postgres()
-        partitions = self._install(dsn)
-        config = ClusterConfig(
+        kafka = self._start_events()
+        config = self._config(dsn, self._install(dsn, kafka), kafka)
+        self._prepare_events(config)
+        assert self._port is not None
+        host, port = self._port.getsockname()[:2]
+        gateway = GatewayConfig(
+            cluster=config, host=host, port=port, settings=self._options.gateway
+        )
+        self._cluster = Cluster(config, ("gateway.service:GatewayService", gateway))
+        address = self._start_cluster(self._cluster)
+        self._note_processes(self._cluster)
+        self.url = _url(host, port)
+        self._data.announce(Running(self.url, os.getpid(), dsn, config.namespace, address))
+
+    def _step(self, what: str) -> None:
+        """Begin a step of the start, if there's still a start."""
+        self._asked.pause(0.0)
+        self._say(what)
+
+    def _config(self, dsn: str, partitions: int, kafka: KafkaSettings | None) -> ClusterConfig:
+        return ClusterConfig(
             dsn=dsn,
+            kafka=kafka,
             secret=self._data.secret(),
             partitions=partitions,
             shards=self._options.shards,
@@ -86,134 +118,162 @@ class System:
             ownership=self._options.ownership,
             games=self._options.games,
         )
-        assert self._port is not None
-        host, port = self._port.getsockname()[:2]
-        gateway = GatewayConfig(
-            cluster=config, host=host, port=port, settings=self._options.gateway
-        )
-        self._cluster = Cluster(config, ("gateway.service:GatewayService", gateway))
-        self._say("Ray")
-        address = self._cluster.start_ray()
+
+    def _start_cluster(self, cluster: Cluster) -> str:
+        """Start Ray and what runs in it; return Ray's address."""
+        self._step("Ray")
         try:
-            self._cluster.start(self._say)
-        except TimeoutError as error:
-            raise RunError("Not every partition has an owner. See: gameshard doctor") from error
-        self._wait_until_served(self._cluster)
-        self._note_processes()
-        self.url = f"http://{host}:{port}"
-        self._data.announce(Running(self.url, os.getpid(), dsn, config.namespace, address))
+            try:
+                address = cluster.start_ray()
+            finally:
+                self._asked.listen()  # again: Ray installs handlers of its own while it starts
+            cluster.start(self._step, self._asked.pause)
+        except StartError as error:
+            raise RunError(str(error)) from error
+        return address
 
     def _bind(self) -> None:
         """Take the port now, so that a wrong one is told at once. It never listens: gateways do."""
-        self._port = socket.socket()
-        self._port.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        host, port = self._options.host, self._options.port
         try:
+            self._port = socket.socket()
+            self._port.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             with socket.socket() as probe:  # without SO_REUSEPORT: fails if anybody listens
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                probe.bind((self._options.host, self._options.port))
+                probe.bind((host, port))
             self._port.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            self._port.bind((self._options.host, self._options.port))
+            self._port.bind((host, port))
         except OSError as error:
-            where = f"{self._options.host}:{self._options.port}"
+            where = _url(host, port).removeprefix("http://")
             raise RunError(f"Can't listen on {where}: {error.strerror}. Use --port.") from error
 
     def _start_postgres(self) -> str:
-        self._say("Postgres")
-        self._postgres = LocalPostgres(self._data.postgres)
+        self._step("Postgres")
+        self._postgres = LocalPostgres(self._data.postgres, pause=self._asked.pause)
         try:
             self._postgres.start()
-        except PostgresError as error:
-            raise RunError(str(error)) from error
+        except (PostgresError, OSError) as error:
+            raise RunError(f"Postgres can't start: {error}") from error
         return self._postgres.dsn
 
-    def _install(self, dsn: str) -> int:
+    def _start_events(self) -> KafkaSettings | None:
+        if not self._options.full and self._options.kafka is None:
+            return None
+        self._events = Events(self._data.folder / "kafka", self._options.kafka, self._say)
+        if self._events.ours:
+            self._step("Kafka")
+        try:
+            return self._events.start()
+        except (ServiceError, OSError) as error:
+            raise RunError(f"Kafka can't start: {error}") from error
+
+    def _prepare_events(self, config: ClusterConfig) -> None:
+        if self._events is not None and config.kafka is not None:
+            try:
+                self._events.prepare(config.kafka, config.partitions, config.retention_days)
+            except LogError as error:
+                raise RunError(f"Kafka can't be used: {error}") from error
+
+    def _install(self, dsn: str, kafka: KafkaSettings | None) -> int:
         """Bring the schema up to date; return how many partitions there are."""
         partitions = self._options.partitions
         if partitions is None:
             partitions = _stored_partitions(dsn) or 8
         try:
-            install(dsn, Installation("gameshard", partitions))
-        except (Mismatch, psycopg.OperationalError) as error:
-            raise RunError(str(error).strip()) from error
+            log = "postgres" if kafka is None else "kafka"
+            install(dsn, Installation("gameshard", partitions, log))
+        except Mismatch as error:
+            raise RunError(str(error)) from error
+        except psycopg.Error as error:
+            raise RunError(f"Postgres can't be used: {str(error).strip()}") from error
         return partitions
 
-    def _wait_until_served(self, cluster: Cluster) -> None:
-        """Wait until every gateway reaches the owner of every partition."""
-        self._say("partitions")
-        until = time.monotonic() + _SERVED_S
-        for name in cluster.gateway_names():
-            while not cluster.call(name, "ready"):
-                if time.monotonic() > until:
-                    raise RunError("Not every partition has an owner. See: gameshard doctor")
-                time.sleep(0.05)
-
-    def _note_processes(self) -> None:
+    def _note_processes(self, cluster: Cluster) -> None:
+        """Tell the coordinator which processes only we know, for GET /shards."""
         processes: list[dict[str, object]] = [{"role": "run", "pid": os.getpid()}]
         if self._postgres is not None:
             processes.append({"role": "postgres", "pid": self._postgres.pid})
-        assert self._cluster is not None
-        self._cluster.call(COORDINATOR, "note_processes", processes)
+        if self._events is not None and self._events.pid is not None:
+            processes.append({"role": "kafka", "pid": self._events.pid})
+        self._noted = cluster.note(processes)
 
     def tend(self) -> None:
-        """Start Postgres again if it ended; Ray does the same for everything else."""
+        """Start Postgres again if it ended; Ray does the same for everything else.
+
+        Whatever goes wrong is tried again the next time: as long as we run, the system does.
+
+        Raises:
+            Stopped: If the end was asked for meanwhile.
+        """
         if self._postgres is not None and not self._postgres.running:
+            self._revive(self._postgres)
+        if self._events is not None and self._events.tend():
+            self._noted = False
+        if not self._noted and self._cluster is not None:
+            self._note_processes(self._cluster)
+
+    def _revive(self, postgres: LocalPostgres) -> None:
+        if not self._trouble:
             self._say("Postgres again, which had ended")
-            try:
-                self._postgres.start()
-            except PostgresError as error:
+        try:
+            postgres.start(postgres.port)  # where everybody looks for it
+        except (PostgresError, OSError) as error:
+            if str(error) != self._trouble:
+                self._trouble = str(error)
                 self._say(f"Postgres later: {error}")
-            else:
-                self._note_processes()
+        else:
+            self._trouble = ""
+            self._noted = False
 
     def stop(self) -> None:
         """Stop everything in order."""
         if self._locked:  # else it's another system's
             self._data.withdraw()
-        if self._cluster is not None:
-            self._cluster.stop(self._say)
-            self._cluster.stop_ray()
-        if self._postgres is not None:
-            self._say("stopping Postgres")
-            self._postgres.stop()
-        if self._port is not None:
-            self._port.close()
+        try:
+            if self._cluster is not None:
+                self._cluster.stop(self._say)
+                self._cluster.stop_ray()
+        finally:
+            if self._postgres is not None:
+                self._say("stopping Postgres")
+                self._postgres.stop()
+            if self._events is not None:
+                self._events.stop()
+            if self._port is not None:
+                self._port.close()
+            self._data.unlock()
 
 
 def run(options: RunOptions, say: Say, ready: Say) -> None:
-    """Run the system until SIGINT or SIGTERM.
+    """Run the system until SIGINT or SIGTERM, which may come at any time.
 
     Raises:
         RunError: If it can't start.
     """
-    asked = threading.Event()
-
-    def ask(number: int, frame: object) -> None:
-        del number, frame
-        asked.set()
-
-    def listen() -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, ask)
-
-    listen()
-    system = System(options, say)
-    try:
-        system.start()
-        listen()  # again: Ray installs handlers of its own while it starts
-        if not asked.is_set():
+    with Asked() as asked:
+        system = System(options, say, asked)
+        try:
+            system.start()
+            asked.pause(0.0)
             ready(system.url)
-        while not asked.wait(_TEND_S):
-            system.tend()
-    finally:
-        system.stop()
+            while not asked.wait(_TEND_S):
+                system.tend()
+        except (Stopped, SystemExit):  # the latter is a signal's, too: see `_start_cluster`
+            pass
+        finally:
+            system.stop()
+
+
+def _url(host: str, port: int) -> str:
+    return f"http://{host}:{port}"
 
 
 def _stored_partitions(dsn: str) -> int | None:
     try:
-        with psycopg.connect(dsn) as connection:
+        with psycopg.connect(dsn, connect_timeout=_CONNECT_S) as connection:
             row = connection.execute("SELECT partitions FROM installation").fetchone()
     except psycopg.errors.UndefinedTable:
         return None
-    except psycopg.OperationalError as error:
-        raise RunError(f"Postgres can't be reached: {error}") from error
+    except psycopg.Error as error:
+        raise RunError(f"Postgres can't be reached: {str(error).strip()}") from error
     return row[0] if row else None

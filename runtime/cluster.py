@@ -14,9 +14,12 @@ from ray.exceptions import RayError
 
 from runtime.config import COORDINATOR, ClusterConfig
 from runtime.host import launch
+from runtime.starting import START_S, StartError
 
 _log = logging.getLogger(__name__)
 _STOP_S = 15.0
+_STARTED_S = START_S + 30.0
+"""A service whose process doesn't even come up in this time isn't waited for any longer."""
 _SETTLED_S = 120.0
 _PAUSE_S = 0.05
 
@@ -34,64 +37,105 @@ class Cluster:
         self._config = config
         self._gateway = gateway
         self._handles: dict[str, Any] = {}
-
-    def gateway_names(self) -> list[str]:
-        """Return the names of the gateways."""
-        return self._config.gateway_names()
+        self._serving: set[str] = set()
 
     def start_ray(self) -> str:
-        """Start a Ray of our own on this machine, whatever others run here; return its address."""
+        """Start a Ray of our own on this machine, whatever others run here; return its address.
+
+        Raises:
+            StartError: If it doesn't start.
+        """
         # Ray would run our services at nice 15, so that any other process on the machine delays
         # games; here they're the purpose of the machine. Who may be more hurried later (see
         # `runtime.host`) lets them start patiently.
         os.environ.setdefault("RAY_worker_niceness", "10" if os.geteuid() == 0 else "0")
-        context: Any = ray.init(
-            address="local",
-            namespace=self._config.namespace,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            configure_logging=False,
-            object_store_memory=80 * 1024 * 1024,
-            _system_config=self._config.health.system_config(),
-        )
+        try:
+            context: Any = ray.init(
+                address="local",
+                namespace=self._config.namespace,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                configure_logging=False,
+                object_store_memory=80 * 1024 * 1024,
+                _system_config=self._config.health.system_config(),
+            )
+        except (RayError, RuntimeError, OSError) as error:
+            raise StartError(f"Ray doesn't start: {error}") from error
         return context.address_info["gcs_address"]
 
-    def start(self, progress: Callable[[str], None]) -> None:
+    def start(
+        self, progress: Callable[[str], None], pause: Callable[[float], None] = sleep
+    ) -> None:
         """Start coordinator, shards and gateways; return when all of them serve.
 
+        Args:
+            progress: Hears of each step in a few words.
+            pause: Sleeps between two looks. What either raises breaks the start off.
+
         Raises:
-            ray.exceptions.RayError: If a service doesn't start.
+            StartError: If something doesn't start; the message says what.
         """
+        try:
+            self._start(progress, pause)
+        except RayError as error:
+            raise StartError(_reason(error)) from error
+
+    def _start(self, progress: Callable[[str], None], pause: Callable[[float], None]) -> None:
         config = self._config
         progress("coordinator")
         self._launch("runtime.services:CoordinatorService", COORDINATOR, config)
-        self._started([COORDINATOR])
+        self._started([COORDINATOR], pause)
         if config.shards is not None:
             self.call(COORDINATOR, "resize", config.shards)
         progress(f"{config.gateways} gateway{'s' if config.gateways != 1 else ''}")
         for name in config.gateway_names():
             self._launch(self._gateway[0], name, self._gateway[1])
-        self._started(config.gateway_names())
+        self._started(config.gateway_names(), pause)
         progress("shards")
-        self._wait_until_settled()
+        self._wait_until([COORDINATOR], "settled", pause)
+        progress("partitions")
+        self._wait_until(config.gateway_names(), "ready", pause)
 
-    def _wait_until_settled(self) -> None:
+    def _wait_until(self, names: list[str], method: str, pause: Callable[[float], None]) -> None:
+        """Wait until each of these services says that every partition has an owner."""
         until = monotonic() + _SETTLED_S
-        while not self.call(COORDINATOR, "settled"):
-            if monotonic() > until:
-                raise TimeoutError("not every partition has an owner")
-            sleep(_PAUSE_S)
+        for name in names:
+            while not self.call(name, method):
+                if monotonic() > until:
+                    raise StartError("Not every partition has an owner. See: gameshard doctor")
+                pause(_PAUSE_S)
 
     def _launch(self, factory: str, name: str, config: Any) -> None:
         self._handles[name] = launch(factory, name, self._config.namespace, config)
 
-    def _started(self, names: list[str]) -> None:
-        ray.get([self._handles[name].__ray_ready__.remote() for name in names])
+    def _started(self, names: list[str], pause: Callable[[float], None]) -> None:
+        starting = {self._handles[name].__ray_ready__.remote(): name for name in names}
+        until = monotonic() + _STARTED_S
+        while starting:
+            done, _ = ray.wait(list(starting), timeout=0)
+            for reference in done:
+                name = starting.pop(reference)
+                ray.get(reference)
+                self._serving.add(name)
+            if not done:
+                if monotonic() > until:
+                    late = ", ".join(starting.values())
+                    raise StartError(f"After {_STARTED_S:.0f} s this hasn't started: {late}")
+                pause(_PAUSE_S)
 
     def call(self, name: str, method: str, *args: Any, timeout: float = 10.0) -> Any:
         """Call a service's method and return its answer."""
         return ray.get(self._handles[name].call.remote(method, *args), timeout=timeout)
+
+    def note(self, processes: list[dict[str, object]]) -> bool:
+        """Tell the coordinator of processes that it can't know; return whether it has heard."""
+        try:
+            self.call(COORDINATOR, "note_processes", processes)
+        except (RayError, TimeoutError) as error:
+            _log.info("the coordinator doesn't hear of other processes: %s", error)
+            return False
+        return True
 
     def stop(self, progress: Callable[[str], None]) -> None:
         """Stop everything in order: first who takes commands, then who keeps games."""
@@ -101,6 +145,8 @@ class Cluster:
 
     def _shards(self) -> list[str]:
         """Make the coordinator assign nothing more; return the shards, also those of operators."""
+        if COORDINATOR not in self._serving:
+            return []
         try:
             names: list[str] = self.call(COORDINATOR, "rest")
             handles = {name: ray.get_actor(name, self._config.namespace) for name in names}
@@ -108,6 +154,7 @@ class Cluster:
             _log.warning("the coordinator doesn't say which shards run: %s", error)
             return []
         self._handles |= handles
+        self._serving.update(names)
         return names
 
     def _stop_all(self, names: list[str], progress: Callable[[str], None]) -> None:
@@ -117,10 +164,14 @@ class Cluster:
         self._stop(handles)
 
     def _stop(self, handles: list[tuple[str, Any]]) -> None:
-        asked = [handle.call.remote("stop") for _, handle in handles]
-        for (name, handle), stopped in zip(handles, asked, strict=True):
+        # Who hasn't started yet would answer only then.
+        asked = {
+            name: handle.call.remote("stop") for name, handle in handles if name in self._serving
+        }
+        for name, handle in handles:
             try:
-                ray.get(stopped, timeout=_STOP_S)
+                if name in asked:
+                    ray.get(asked[name], timeout=_STOP_S)
             except (RayError, TimeoutError) as error:
                 _log.warning("%s didn't stop in order: %s", name, error)
             with contextlib.suppress(RayError):
@@ -130,3 +181,10 @@ class Cluster:
     def stop_ray(self) -> None:
         """Stop our Ray."""
         ray.shutdown()
+
+
+def _reason(error: RayError) -> str:
+    """Return what is left of an error of Ray without its tracebacks."""
+    words = str(error).strip()
+    _, ours, reason = words.rpartition(f"{StartError.__name__}: ")
+    return reason if ours else words.splitlines()[-1]

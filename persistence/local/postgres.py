@@ -27,6 +27,7 @@ _USER = "pgserver"
 _START_S = 60.0
 _STOP_S = 20.0
 _GRACE_S = 3.0
+_LOOK_S = 0.05
 _LOG_BYTES = 10 << 20
 _SOCKET_PATH = 100
 """A unix socket's path may have 107 bytes; the name of the file takes some."""
@@ -74,12 +75,19 @@ class PortTaken(PostgresError):  # noqa: N818  (ditto)
 class LocalPostgres:
     """One server on one folder."""
 
-    def __init__(self, folder: Path, progress: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        progress: Callable[[str], None] = lambda _: None,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
         """Keep everything under `folder`, which is made if it's missing.
 
-        `progress` is told what takes its time, in a few words.
+        `progress` is told what takes its time, in a few words. `pause` sleeps between two looks;
+        what it raises breaks a start off, and `stop` undoes what that had begun.
         """
         self._progress = progress
+        self._pause = pause
         self._folder = folder.resolve()
         self._data = self._folder / "data"
         self._secret = self._folder / "password"
@@ -194,7 +202,7 @@ class LocalPostgres:
                     f"Another Postgres (process {min(pids)}) runs on {self._data}."
                     " Stop it, or use another data directory."
                 )
-            time.sleep(0.05)
+            self._pause(_LOOK_S)
         # Nobody is there. The number in the files may by now be another process's, or one that
         # waits to be reaped; Postgres would take it for a living server.
         for stale in (self._data / "postmaster.pid", *self._sockets.glob(".s.PGSQL.*")):
@@ -244,7 +252,7 @@ class LocalPostgres:
             if time.monotonic() > until:
                 self.stop()
                 raise PostgresError(f"Postgres doesn't answer:\n{self._last_words()}")
-            time.sleep(0.05)
+            self._pause(_LOOK_S)
 
     def _last_words(self) -> str:
         return "\n".join(self._log.read_text(errors="replace").splitlines()[-15:])
