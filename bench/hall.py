@@ -200,6 +200,8 @@ class Hall:
     def over(self, ended: Ended) -> None:
         """Count a game that is over."""
         self.tally.counts["games over"] += 1
+        if self._ledger is not None and ended.game:
+            self._ledger.left(ended.game)
         if self._job.once:
             self.results.append(ended)
             if len(self.results) == len(self._job.scripts):

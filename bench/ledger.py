@@ -11,6 +11,7 @@ a letter first:
     l AT SOCKET                               a socket was lost
     b AT SOCKET                               a socket is there again
     w DUE GAME                                a command was never answered
+    e AT GAME                                 both players leave a game, and follow it no more
 """
 
 from __future__ import annotations
@@ -62,6 +63,10 @@ class Ledger(LineFile):
         """Note that a socket is there again."""
         self.add(f"b {perf_counter():.6f} {socket}\n")
 
+    def left(self, game: str) -> None:
+        """Note that both players follow a game no more."""
+        self.add(f"e {perf_counter():.6f} {game}\n")
+
     def owed(self, due: float, game: str) -> None:
         """Note at the end that a command was never answered."""
         self.add(f"w {due:.6f} {game or '-'}\n")
@@ -89,7 +94,8 @@ class Evidence:
 
     Attributes:
         begun: Game -> when it began, and its two sockets.
-        seen: Game -> socket -> the events in the order in which they came.
+        seen: Game -> socket -> the events in the order in which they came, while it was followed.
+        later: Game -> events that came after its players had left: answers to what they had asked.
         accepted: Game -> (seq, id of the command).
         acks: Game -> its acknowledged moves.
         answers: Every acknowledged move with its times.
@@ -103,6 +109,9 @@ class Evidence:
     seen: defaultdict[str, dict[int, list[Fact]]] = field(
         default_factory=lambda: defaultdict[str, dict[int, list[Fact]]](dict)
     )
+    later: defaultdict[str, list[Fact]] = field(
+        default_factory=lambda: defaultdict[str, list[Fact]](list)
+    )
     accepted: defaultdict[str, list[tuple[int, str]]] = field(
         default_factory=lambda: defaultdict[str, list[tuple[int, str]]](list)
     )
@@ -112,6 +121,7 @@ class Evidence:
     answers: list[Answer] = field(default_factory=list[Answer])
     happenings: list[Happening] = field(default_factory=list[Happening])
     owed: list[tuple[float, str]] = field(default_factory=list[tuple[float, str]])
+    left: set[str] = field(default_factory=set[str])
 
     def opened(self, at: str, game: str, one: str, other: str) -> None:
         """Take a line of `o`."""
@@ -122,7 +132,10 @@ class Evidence:
         # A run's millions of sightings repeat a few words: keep each word once.
         move = "" if uci == "-" else sys.intern(uci)
         fact = Fact(int(seq), int(ply), move, sys.intern(kind))
-        self.seen[game].setdefault(int(socket), []).append(fact)
+        if game in self.left:
+            self.later[game].append(fact)
+        else:
+            self.seen[game].setdefault(int(socket), []).append(fact)
 
     def accept(self, _: str, __: str, game: str, seq: str, name: str) -> None:
         """Take a line of `a`."""
@@ -146,6 +159,10 @@ class Evidence:
         """Take a line of `b`."""
         self.happenings.append(Happening(float(at), int(socket), "back"))
 
+    def leave(self, _: str, game: str) -> None:
+        """Take a line of `e`."""
+        self.left.add(game)
+
     def owe(self, due: str, game: str) -> None:
         """Take a line of `w`."""
         self.owed.append((float(due), game))
@@ -160,7 +177,7 @@ def read_ledger(path: Path) -> Evidence:
     found = Evidence()
     take: dict[str, Callable[..., None]] = {
         "o": found.opened, "s": found.saw, "a": found.accept, "m": found.moved,
-        "r": found.refused, "l": found.lost, "b": found.back, "w": found.owe,
+        "r": found.refused, "l": found.lost, "b": found.back, "w": found.owe, "e": found.leave,
     }  # fmt: skip
     for letter, *words in whole_lines(path):
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from typing import NamedTuple
 
 from bench.acks import Ack, Fact, judge
 
@@ -47,36 +48,54 @@ class Findings:
         ]
 
 
-def examine(
-    game: str,
-    acks: Sequence[Ack],
-    accepted: Iterable[tuple[int, str]],
-    seen: Mapping[int, Sequence[Fact]],
-    facts: Sequence[Fact],
-    moves: list[str],
-) -> Findings:
+class Heard(NamedTuple):
+    """All that clients heard of one game.
+
+    Attributes:
+        acks: Its acknowledged moves.
+        accepted: (seq, id of the command) of what was accepted; the id of ply 7's move is "m7".
+        seen: Socket -> the events in the order in which they came to it while it followed the game.
+        later: Events that came afterwards. Whoever doesn't follow a game is told what became of
+            their command by its event, as often as they asked: these may repeat what was seen.
+    """
+
+    acks: Sequence[Ack] = ()
+    accepted: Iterable[tuple[int, str]] = ()
+    seen: Mapping[int, Sequence[Fact]] = {}
+    later: Sequence[Fact] = ()
+
+
+def examine(game: str, heard: Heard, facts: Sequence[Fact], moves: list[str]) -> Findings:
     """Compare all that was heard of a game with its log and its list of moves.
 
     Args:
         game: Its id, for the sentences.
-        acks: Its acknowledged moves.
-        accepted: (seq, id of the command) of what was accepted; the id of ply 7's move is "m7".
-        seen: Socket -> the events in the order in which they came to it.
+        heard: What clients heard of it.
         facts: Every event of the game, as GET /games/{id}/events has them afterwards.
         moves: The game's own list of moves, as GET /games/{id} has it.
     """
-    verdict = judge(acks, facts, moves)
+    verdict = judge(heard.acks, facts, moves)
     found = Findings(verdict.lost, verdict.duplicated, differing=verdict.differing)
     log = {fact.seq: fact for fact in facts}
-    for seq, name in accepted:
+    for seq, name in heard.accepted:
         if seq not in log:
             found.lost.append(f"{game}: {name} was accepted as {seq}, which is not in the log")
         elif name[:1] == "m" and name[1:].isdigit() and log[seq].ply != int(name[1:]):
             found.differing.append(f"{game}: {name} was accepted as {seq}, which is {log[seq]}")
-    newest = max((ack.seq for ack in acks), default=0)
-    for socket, events in seen.items():
+    newest = max((ack.seq for ack in heard.acks), default=0)
+    for socket, events in heard.seen.items():
         _examine_socket(f"{game} at socket {socket}", events, log, newest, found)
+    for fact in heard.later:
+        _look_up(f"{game} after its players left", fact, log, found)
     return found
+
+
+def _look_up(where: str, fact: Fact, log: Mapping[int, Fact], found: Findings) -> None:
+    """Note if the log hasn't got what was seen."""
+    if fact.seq not in log:
+        found.lost.append(f"{where}: {fact} was seen, which is not in the log")
+    elif log[fact.seq] != fact:
+        found.differing.append(f"{where}: {fact} was seen, the log has {log[fact.seq]}")
 
 
 def _examine_socket(
@@ -85,10 +104,7 @@ def _examine_socket(
     had: set[int] = set()
     last = events[0].seq - 1 if events else 0
     for fact in events:
-        if fact.seq not in log:
-            found.lost.append(f"{where}: it saw {fact}, which is not in the log")
-        elif log[fact.seq] != fact:
-            found.differing.append(f"{where}: it saw {fact}, the log has {log[fact.seq]}")
+        _look_up(where, fact, log, found)
         if fact.seq in had:
             found.repeated.append(f"{where}: event {fact.seq} came again")
         elif fact.seq < last:

@@ -11,7 +11,7 @@ from bench.ledger import Evidence
 from bench.record import Record, judge_all
 from bench.results import write
 from bench.screen import console, grid
-from bench.sightings import Findings, examine
+from bench.sightings import Findings, Heard, examine
 from bench.tally import Tally
 from bench.target import Target
 
@@ -85,10 +85,8 @@ def compare(url: str, found: Evidence) -> Findings:
         game = record.game
         if record.error:
             return Findings(lost=[record.error])
-        return examine(
-            game, found.acks[game], found.accepted[game], found.seen[game],
-            record.facts, record.moves,
-        )  # fmt: skip
+        heard = Heard(found.acks[game], found.accepted[game], found.seen[game], found.later[game])
+        return examine(game, heard, record.facts, record.moves)
 
     findings = Findings()
     for each in judge_all(url, found.begun, verdict):

@@ -44,11 +44,15 @@ class Doctored:
     Args:
         tricks: "honest", "lost", "repeated", "disordered", "missed" or "differing", for each game.
         shards: What GET /shards answers.
+
+    Attributes:
+        told: How many events were sent to sockets, or are just being sent.
     """
 
     def __init__(self, tricks: tuple[str, ...], shards: dict[str, Any]) -> None:
         self.games: dict[str, Game] = {}
         self.shards = shards
+        self.told = 0
         self._tricks = itertools.cycle(tricks)
         self._users = itertools.count()
         routes = [
@@ -122,11 +126,16 @@ class Doctored:
         elif frame["type"] == "move":
             event = game.append("MovePlayed", ply=frame["ply"], uci=frame["uci"])
             game.moves.append(frame["uci"])
+            sent = [
+                (watcher, each)
+                for watcher in game.watchers
+                for each in _sent(game, event, mover=watcher is socket)
+            ]
+            self.told += len(sent)
             accepted = {"type": "accepted", "id": frame["id"], "game": game.name}
             await socket.send_json(accepted | {"seq": event["seq"]})
-            for watcher in game.watchers:
-                for each in _sent(game, event, mover=watcher is socket):
-                    await watcher.send_json(each)
+            for watcher, each in sent:
+                await watcher.send_json(each)
             _forge(game, event)
 
 

@@ -25,13 +25,20 @@ SCRIPT = Script(
 )
 
 
-async def play(hall: Hall, server: Doctored) -> None:
-    """Play until the trick of every game is well behind it."""
+def noted(ledger: Path) -> int:
+    """How many events the ledger says that sockets were told."""
+    return sum(line.startswith("s ") for line in ledger.read_text().splitlines())
+
+
+async def play(hall: Hall, server: Doctored, ledger: Path) -> None:
+    """Play until the trick of every game is well behind it, and all that was told is noted."""
     await hall.prepare()
     hall.begin(perf_counter(), float("inf"))
     while min(len(game.moves) for game in server.games.values()) < 4:
         await asyncio.sleep(0.005)
     await hall.drain()
+    while noted(ledger) < server.told:
+        await asyncio.sleep(0.005)
     await hall.finish()
 
 
@@ -51,12 +58,11 @@ def test_a_lie_is_found_and_called_by_its_name(
 ) -> None:
     """One event of one game of three is tampered with; that game is accused, of just that, and no other."""
     monkeypatch.setattr(bench.hall, "_DRAIN_SECONDS", 3.0)
+    ledger = tmp_path / "ledger"
     with Doctored((trick, "honest", "honest"), {}) as server:
-        job = HallJob(
-            server.url, 3, (SCRIPT,), 100, ledger=tmp_path / "ledger", per_socket=2, users=2
-        )
-        asyncio.run(play(job(), server))
-        findings = compare(server.url, read_ledger(job.ledger or Path()))
+        job = HallJob(server.url, 3, (SCRIPT,), 100, ledger=ledger, per_socket=2, users=2)
+        asyncio.run(play(job(), server, ledger))
+        findings = compare(server.url, read_ledger(ledger))
     tricked = next(game.name for game in server.games.values() if game.trick == trick)
     assert [kind for kind, count in findings.counts().items() if count] == found
     assert all(tricked in line for line in findings.sentences() if "numbered" not in line)

@@ -8,7 +8,7 @@ import pytest
 from bench.acks import Ack, Fact
 from bench.ledger import Answer, Happening, Ledger, read_ledger
 from bench.seat import Frame
-from bench.sightings import Findings, examine
+from bench.sightings import Findings, Heard, examine
 
 MOVES = ["e2e4", "e7e5", "g1f3"]
 LOG = [
@@ -27,12 +27,12 @@ def faults(found: Findings) -> list[str]:
 
 def test_what_was_seen_as_it_is_stored_is_no_fault() -> None:
     """Two sockets that saw every event once and in order, and every acknowledgement, are content."""
-    assert examine("g", ACKS, ACCEPTED, {0: SEEN, 1: SEEN}, LOG, MOVES).good
+    assert examine("g", Heard(ACKS, ACCEPTED, {0: SEEN, 1: SEEN}), LOG, MOVES).good
 
 
 def test_an_event_that_nobody_was_told_of_is_no_fault() -> None:
     """The last event may have come to the log after the sockets were closed."""
-    assert examine("g", ACKS[:2], [], {0: SEEN[:2]}, LOG, MOVES).good
+    assert examine("g", Heard(ACKS[:2], seen={0: SEEN[:2]}), LOG, MOVES).good
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_a_fault_at_a_socket_is_found(
     seen: list[Fact], log: list[Fact], expected: list[str]
 ) -> None:
     """Whatever comes to one of two sockets otherwise than the log has it is a fault, and just that one."""
-    assert faults(examine("g", ACKS, ACCEPTED, {0: SEEN, 1: seen}, log, MOVES)) == expected
+    assert faults(examine("g", Heard(ACKS, ACCEPTED, {0: SEEN, 1: seen}), log, MOVES)) == expected
 
 
 @pytest.mark.parametrize(
@@ -68,12 +68,27 @@ def test_an_acceptance_is_an_acknowledgement(
     accepted: tuple[int, str], expected: list[str]
 ) -> None:
     """What was accepted as an event must be in the log, as that ply."""
-    assert faults(examine("g", ACKS, [accepted], {}, LOG, MOVES)) == expected
+    assert faults(examine("g", Heard(ACKS, [accepted]), LOG, MOVES)) == expected
 
 
 def test_a_lost_acknowledged_move_is_found() -> None:
     """A move that the log has no more is lost, even if no socket saw it."""
-    assert "lost" in faults(examine("g", ACKS, [], {}, LOG[:-1], MOVES[:-1]))
+    assert "lost" in faults(examine("g", Heard(ACKS), LOG[:-1], MOVES[:-1]))
+
+
+@pytest.mark.parametrize(
+    ("fact", "expected"),
+    [
+        (SEEN[-1], []),
+        (Fact(6, type="GameEnded"), ["lost"]),
+        (SEEN[-1]._replace(uci="b1c3"), ["differing"]),
+    ],
+)
+def test_whoever_has_left_may_be_told_again_but_not_otherwise(
+    fact: Fact, expected: list[str]
+) -> None:
+    """What comes after the players left answers their commands: it may repeat, but must be true."""
+    assert faults(examine("g", Heard(ACKS, ACCEPTED, {0: SEEN}, [fact]), LOG, MOVES)) == expected
 
 
 def test_findings_add_up() -> None:
@@ -96,6 +111,8 @@ def test_a_ledger_gives_back_what_was_noted(tmp_path: Path) -> None:
     ledger.told(7, Frame("rejected", "g", code="unavailable"))
     ledger.told(7, Frame("rejected"))
     ledger.told(4, Frame("GameEnded", "g", seq=4))
+    ledger.left("g")
+    ledger.told(4, Frame("GameEnded", "g", seq=4))
     ledger.moved(1.5, move)
     ledger.lost(7)
     ledger.back(7)
@@ -109,6 +126,7 @@ def test_a_ledger_gives_back_what_was_noted(tmp_path: Path) -> None:
             7: [Fact(3, 0, "e2e4", "MovePlayed")],
         }
     }
+    assert found.later == {"g": [Fact(4, type="GameEnded")]}
     assert found.accepted == {"g": [(3, "m0")]}
     assert found.acks == {"g": [Ack("g", 3, 0, "e2e4")]}
     assert found.answers == [Answer(1.5, found.answers[0].at, "g")]
