@@ -24,7 +24,8 @@ class Target(NamedTuple):
     @property
     def authority(self) -> str:
         """The value of the header Host."""
-        return f"{self.host}:{self.port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
 
     @property
     def websocket(self) -> str:

@@ -135,10 +135,11 @@ class System:
     def _bind(self) -> None:
         """Take the port now, so that a wrong one is told at once. It never listens: gateways do."""
         host, port = self._options.host, self._options.port
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
-            self._port = socket.socket()
+            self._port = socket.socket(family)
             self._port.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            with socket.socket() as probe:  # without SO_REUSEPORT: fails if anybody listens
+            with socket.socket(family) as probe:  # without SO_REUSEPORT: fails if anybody listens
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 probe.bind((host, port))
             self._port.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
@@ -265,7 +266,7 @@ def run(options: RunOptions, say: Say, ready: Say) -> None:
 
 
 def _url(host: str, port: int) -> str:
-    return f"http://{host}:{port}"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _stored_partitions(dsn: str) -> int | None:
