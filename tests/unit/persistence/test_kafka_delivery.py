@@ -156,18 +156,22 @@ async def test_every_batch_has_its_outcome_in_time(leaders):
 
 
 async def test_a_silent_broker_is_hung_up_on():
-    """It owes an answer for `append_s`: the next batch gets a new connection."""
+    """It owes an answer for `append_s`: the next batch, and no older one, gets a new connection."""
     async with delivering(SHORT) as (nodes, delivery):
-        silent = delivery.take(0, b"a")
-        await nodes.sent(1, 0)
+        silent = []
+        for p in range(3):  # (the third waits)
+            silent.append(delivery.take(p, b"a"))
+            await nodes.sent(1, min(p, 1))
         link = nodes.links[1]
-        assert isinstance(await silent, Unknown)
+        assert await asyncio.gather(*silent) == [Unknown("no answer in 0.2 s")] * 3
         while link.connected:
             await asyncio.sleep(0)
         told = delivery.take(0, b"b")
         while nodes.links[1] is link:
             await asyncio.sleep(0)
-        (await nodes.sent(1, 0)).answer((0, 0, 0))
+        sent = await nodes.sent(1, 0)
+        assert sent.batches == {0: b"b"}
+        sent.answer((0, 0, 0))
         assert await told == Acked(0)
 
 

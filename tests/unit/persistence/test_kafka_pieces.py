@@ -1,6 +1,7 @@
 """What a fetch brings, cut to what was asked for."""
 
 import pytest
+from aiokafka.record.util import calc_crc32c
 
 from persistence.kafka import reading, wire
 from persistence.kafka.reading import pieces
@@ -24,6 +25,14 @@ def batch(first: int, *entries) -> bytes:
     return bytes(data)
 
 
+def mark(first: int) -> bytes:
+    """A transaction's end as it stands in the log."""
+    data = bytearray(batch(first, STRANGER))
+    data[22] |= 0x20
+    data[17:21] = calc_crc32c(bytes(data[21:])).to_bytes(4, "big")
+    return bytes(data)
+
+
 def test_only_what_was_asked_for_is_given():
     """A fetch begins with the batch that holds the offset, and may reach further."""
     data = batch(10, *map(event, range(1, 6))) + batch(15, *map(event, range(6, 9)))
@@ -34,9 +43,9 @@ def test_only_what_was_asked_for_is_given():
 
 def test_holes_and_strangers_take_their_offsets():
     """What isn't there, or isn't ours, is passed over, at the end as well."""
-    data = batch(20, event(1), STRANGER) + batch(30, STRANGER)
-    assert list(pieces(data, 20, 31)) == [([(20, event(1))], 31)]
-    assert list(pieces(data, 21, 40)) == [([], 31)]
+    data = batch(20, event(1), STRANGER) + batch(30, STRANGER) + mark(31)
+    assert list(pieces(data, 20, 32)) == [([(20, event(1))], 32)]
+    assert list(pieces(data, 21, 40)) == [([], 32)]
 
 
 def test_much_comes_in_pieces(monkeypatch):
