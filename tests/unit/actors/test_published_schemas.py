@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -25,6 +26,7 @@ from persistence.kafka.records import record_name
 
 ROOT = Path(__file__).parents[3]
 FOLDER = ROOT / "schemas"
+PAGE = ROOT / "docs" / "EVENTS.md"
 MODULES = ["actors.chess", "persistence.kafka.records"]
 VALID = {
     one.event: jsonschema.Draft7Validator(json.loads(one.text))
@@ -211,3 +213,17 @@ def test_the_command_writes_nothing_that_loses_old_events(tmp_path, capsys):
     assert main([str(tmp_path), "nim_game"]) == 1
     assert "released/v1/Taken.2.json" in capsys.readouterr().err
     assert set(before) - set(read(tmp_path)) == {"v1/Taken.json"}
+
+
+def test_the_page_on_events_lists_every_field():
+    """docs/EVENTS.md names each event with its own fields, in order; `?` where one may be left out."""
+    told = dict(re.findall(r"^\| `(\w+)` \| (.+?) \|", PAGE.read_text(), re.MULTILINE))
+    for one in collected(MODULES):
+        schema = json.loads(one.text)
+        stamped = {"type"} if one.event == "PartitionOpened" else {"type", "game", "seq", "at"}
+        fields = [
+            f"`{name}`" if name in schema["required"] else f"`{name}?`"
+            for name in schema["properties"]
+            if name not in stamped
+        ]
+        assert told.get(one.event) == ", ".join(fields)
