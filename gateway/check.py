@@ -55,6 +55,8 @@ def system_findings(body: dict[str, Any]) -> Iterator[Finding]:
     if operation is not None:
         what = f"the newest operation: {operation_line(operation)}"
         yield Finding(operation["state"] != "failed", what)
+    for name, why in body.get("refused", {}).items():
+        yield Finding(False, f"{name} can't take part: {why}")
     for shard in body["shards"]:
         yield from _shard(shard)
 
@@ -62,8 +64,6 @@ def system_findings(body: dict[str, Any]) -> Iterator[Finding]:
 def _shard(shard: dict[str, Any]) -> Iterator[Finding]:
     name, state = shard["name"], shard["state"]
     yield Finding(state != "silent", f"{name}: {state}, weight {shard['weight']:g}")
-    if shard.get("refused"):
-        yield Finding(False, f"{name} can't take part: {shard['refused']}")
     lag, failed = shard["lag_ms"], shard["failed_games"]
     yield Finding(lag < _LAG_MS, f"{name}: event loop lag {lag} ms")
     if shard["shedding"]:

@@ -154,6 +154,11 @@ class Coordinator:
         """Return what is written of each kind of game, and who keeps it from rising."""
         return self.ownership.agreement.report(*self._members())
 
+    def refused(self) -> dict[str, str]:
+        """Return the members that can't take part as they are, each with the reason."""
+        refusal, (members, _) = self.ownership.agreement.refusal, self._members()
+        return {name: why for name, offers in members.items() if (why := refusal(offers))}
+
     def lost(self, partition: int, epoch: int) -> None:
         """A shard says that it serves `partition` no longer."""
         _log.warning("partition %d was lost at epoch %d", partition, epoch)

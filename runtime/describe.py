@@ -26,9 +26,7 @@ async def describe(
     ownership = coordinator.ownership
     members = ownership.members()
     shards = await asyncio.gather(*(_line(peers, beat, state) for beat, state in members))
-    for (beat, _), shard in zip(members, shards, strict=True):
-        if why := ownership.agreement.refusal(beat.offers):
-            shard["refused"] = why
+    for shard in shards:
         plan = ownership.plan.shards.get(str(shard["name"]))
         shard["weight"] = plan.weight if plan is not None else 1.0
     processes: list[dict[str, object]] = [_process("coordinator", peers.here)]
@@ -41,6 +39,7 @@ async def describe(
         "unsettled": ownership.unsettled,
         "pins": {str(partition): name for partition, name in ownership.plan.pins.items()},
         "formats": coordinator.formats(),
+        "refused": coordinator.refused(),
         "operation": msgspec.to_builtins(operations.progress),
         "shards": shards,
         "processes": [*processes, *others],

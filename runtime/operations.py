@@ -8,7 +8,7 @@ its end half-way the partitions still move, and only the waiting (or a restart's
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -84,6 +84,10 @@ class Cluster(Protocol):
 
     def gateways(self) -> Sequence[str]:
         """Return the names of the gateways."""
+        ...
+
+    def refused(self) -> Mapping[str, str]:
+        """Return the members that can't take part as they are, each with the reason."""
         ...
 
 
@@ -220,7 +224,7 @@ class Operations:
 
     async def _restart(self, progress: Progress) -> None:
         ownership = self._cluster.ownership
-        refused = self._refused()
+        refused = self._cluster.refused()
         # First those that serve nothing as they are: perhaps the others can't be emptied without.
         for name in sorted(ownership.plan.shards, key=lambda name: name not in refused):
             draining = ownership.plan.shards[name].draining
@@ -241,19 +245,20 @@ class Operations:
             )
             if not draining and not alone:
                 await self._replan(ownership.plan.drained(name, draining=False))
-            if why := self._refused().get(name):
-                raise Refusal(f"{name} can't take part: {why}")
+            self._check_fit(name)
             await self._settle(progress, f"{name} takes its share")
         for name in self._cluster.gateways():
             progress.detail = f"{name} starts anew"
             await self._peers.restart(name, _STOP_S)
-            await self._await_gateway(name)
+            try:
+                await self._await_gateway(name)
+            except TimeoutError:
+                self._check_fit(name)
+                raise
 
-    def _refused(self) -> dict[str, str]:
-        """Return the shards that can't take part as they are, each with the reason."""
-        ownership = self._cluster.ownership
-        reasons = {b.name: ownership.agreement.refusal(b.offers) for b, _ in ownership.members()}
-        return {name: why for name, why in reasons.items() if why}
+    def _check_fit(self, name: str) -> None:
+        if why := self._cluster.refused().get(name):
+            raise Refusal(f"{name} can't take part: {why}")
 
     def _incarnation(self, name: str) -> str:
         members = self._cluster.ownership.members()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from cluster_services import until_true
+from cluster_services import eventually, until_true
 from fix_system import System
 
 NIM_TWO = Path(__file__).parents[1] / "nim_two.py"
@@ -67,7 +67,16 @@ class Tables:
         self.takes += 1
 
     def shards(self) -> dict:
-        return self.http.get("/shards").json()
+        return eventually(lambda: self._get("/shards").json())
+
+    def ready(self) -> bool:
+        return self._get("/readyz").status_code == 200
+
+    def _get(self, path: str) -> httpx.Response:
+        try:
+            return self.http.get(path)
+        except httpx.TransportError as error:  # the gateway is away
+            raise LookupError from error
 
     def shard(self, name: str) -> dict:
         for shard in self.shards()["shards"]:
@@ -84,6 +93,11 @@ class Tables:
         kill(pid, signal.SIGKILL)
         until_true(lambda: self.shard(name)["pid"] != pid and self.shard(name)["partitions"])
         until_true(lambda: self.shards()["unsettled"] == 0)
+
+    def kill(self, role: str) -> None:
+        """Kill the one process of a role; it starts anew with what is installed."""
+        processes = self.shards()["processes"]
+        kill(next(p["pid"] for p in processes if p["role"] == role), signal.SIGKILL)
 
     def restart_all(self) -> subprocess.CompletedProcess[str]:
         """As an operator does it."""
@@ -136,6 +150,12 @@ def test_a_game_is_upgraded_while_it_is_played(tables, installed):
     refused = tables.shard("shard-0")
     assert (refused["state"], refused["partitions"]) == ("refused", [])
     tables.take()
+    tables.kill("gateway")
+    until_true(lambda: set(tables.shards()["refused"]) == {"gateway-0", "shard-0"})
+    assert not tables.ready()
     installed.upgrade()
     tables.restart("shard-0")
+    tables.kill("gateway")
+    until_true(tables.ready)
+    assert tables.shards()["refused"] == {}
     tables.take()
