@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from asyncio import Future
 from collections.abc import Generator
 from typing import Any, Literal
@@ -24,6 +25,16 @@ Lane = Literal["append", "read", "ask"]
 
 _ANSWER_S = 3.0
 _METADATA_MS = 60_000
+
+# It logs an error for every connection that isn't there, several times a second while Kafka is
+# away, and all of it is raised here as well. Whoever wants to read it sets a level of their own.
+_chatter = logging.getLogger("aiokafka")
+if _chatter.level == logging.NOTSET:
+    _chatter.setLevel(logging.CRITICAL)
+
+
+class Closed(Unavailable):
+    """We have hung up ourselves: it's no use to try again."""
 
 
 @contextlib.contextmanager
@@ -86,9 +97,11 @@ class Nodes:
             metadata_max_age_ms=_METADATA_MS,
         )
         self._refreshing: asyncio.Task[None] | None = None
+        self._closed = False
 
     async def close(self) -> None:
-        """Close every connection."""
+        """Close every connection, and open none any more."""
+        self._closed = True
         if self._refreshing is not None:
             self._refreshing.cancel()
             await asyncio.wait([self._refreshing])
@@ -112,6 +125,8 @@ class Nodes:
 
     async def refresh(self) -> None:
         """Ask who leads now, together with whoever else asks; that nobody answers is no error."""
+        if self._closed:
+            return
         if self._refreshing is None or self._refreshing.done():
             self._refreshing = asyncio.create_task(self._refresh())
         await asyncio.shield(self._refreshing)
@@ -133,6 +148,8 @@ class Nodes:
         Raises:
             Unavailable: If that's not possible in time. Nothing was sent.
         """
+        if self._closed:
+            raise Closed("closed")
         group: Any = lane  # aiokafka's own groups are of no use: it's just a part of a key
         with translated(f"no connection to broker {node}"):
             async with asyncio.timeout(self._connect_s):
@@ -145,11 +162,19 @@ class Nodes:
         """Send `request` to `node` and return the answer.
 
         Raises:
-            Unavailable: If there is none in time, or no such node is known.
+            Unavailable: If there is none in time, or no such node is known. Who leads was asked
+                again: look before you try again.
         """
-        if node is None:
-            raise Unavailable("no broker is known for it")
-        link = await self.link(node, lane)
+        try:
+            if node is None:
+                raise Unavailable("no broker is known for it")
+            return await self._ask(await self.link(node, lane), node, request)
+        except Unavailable:
+            await self.refresh()
+            raise
+
+    @staticmethod
+    async def _ask(link: Link, node: int, request: Any) -> Any:
         answer = link.send(request)
         try:
             with translated(f"broker {node}"):

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from persistence.kafka.nodes import Closed
 from persistence.log import Unavailable
 
 T = TypeVar("T")
@@ -18,7 +19,7 @@ async def patiently(seconds: float, what: str, attempt: Callable[[], Awaitable[T
     """Return what `attempt` returns, once it doesn't raise `Unavailable` any more.
 
     Raises:
-        Unavailable: After `seconds`, with the reason of the last attempt.
+        Unavailable: After `seconds`, with the reason of the last attempt; at once when we closed.
     """
     reason = "no answer"
     pause = _FIRST_PAUSE_S
@@ -27,6 +28,8 @@ async def patiently(seconds: float, what: str, attempt: Callable[[], Awaitable[T
             while True:
                 try:
                     return await attempt()
+                except Closed:
+                    raise
                 except Unavailable as error:
                     reason = str(error)
                 await asyncio.sleep(pause)

@@ -115,11 +115,7 @@ class Reader:
         return data
 
     async def _ask(self, request: object) -> object:
-        try:
-            return await self._nodes.ask(self._nodes.leader(self._partition), request, "read")
-        except Unavailable:
-            await self._nodes.refresh()
-            raise
+        return await self._nodes.ask(self._nodes.leader(self._partition), request, "read")
 
     async def _check(self, code: int) -> None:
         if code:

@@ -209,6 +209,21 @@ async def test_a_read_that_gets_nothing_ends(kafka):
             await read(brokers, end=1)
 
 
+async def test_closing_ends_everything(kafka):
+    """A read that waits is told, and so is who asks later."""
+    async with connected(kafka) as brokers:
+        producer = await brokers.init_producer(0)
+        reading = asyncio.create_task(read(brokers, end=1))
+        while not brokers._nodes._client._conns.get((brokers._nodes.leader(0), "read")):
+            await asyncio.sleep(0)
+        await brokers.close()
+        with pytest.raises(Unavailable):
+            await reading
+        assert await brokers.produce(0, producer, 0, events("g", 1, 1), 1) == Unknown("closed")
+        with pytest.raises(Unavailable):
+            await brokers.init_producer(0)
+
+
 async def test_without_kafka_everything_is_told_in_time(kafka, unused_tcp_port):
     """Nobody answers: connecting isn't refused, and whatever is asked has an answer."""
 
@@ -246,11 +261,12 @@ async def test_an_append_outlives_a_kill_of_the_broker(kafka):
         assert isinstance(await brokers.produce(0, producer, 2, second, 1), Unknown)
         async with connected(kafka, brokers._topic) as others:
             kafka.start()  # (in this thread: the broker goes with the one that started it)
+            newer = await others.init_producer(0)  # (it fences by its first batch, and sends none)
+            assert newer == Producer(producer.id, producer.epoch + 1)
             assert await landed(brokers, 0, producer, 2, second) == Acked(2)
             assert await landed(brokers, 0, producer, 2, second) in (Acked(2), Acked(None))
             assert await landed(brokers, 0, producer, 0, first) in (Acked(0), Acked(None))
             assert await read(others) == first + second
-            assert (await others.init_producer(0)).epoch == producer.epoch + 1
 
 
 async def test_three_brokers_go_on_without_the_leader(three_kafkas):
