@@ -24,6 +24,7 @@ from gateway.operator_cli import app as operators
 from gateway.replay import replay_game
 from gateway.run import RunError, RunOptions, run
 from gateway.settings import GatewaySettings
+from persistence.kafka.stores import KafkaSettings
 from runtime.behaviours import settable
 from runtime.settings import OwnershipTiming, RouterSettings, ShardSettings
 
@@ -42,12 +43,13 @@ app.registered_commands += operators.registered_commands
 T = TypeVar("T", bound=msgspec.Struct)
 
 
-def _settings(kind: type[T], prefix: str) -> T:
-    """Read a settings struct from the environment: GAMESHARD_<PREFIX>_<FIELD>."""
-    fields = {
+def _settings(kind: type[T], prefix: str, **given: str) -> T:
+    """Read a settings struct from the environment: GAMESHARD_<PREFIX>_<FIELD>; `given` is fixed."""
+    fields = given | {
         field.name: os.environ[name]
         for field in msgspec.structs.fields(kind)
-        if (name := f"GAMESHARD_{prefix}_{field.name}".upper()) in os.environ
+        if field.name not in given
+        and (name := f"GAMESHARD_{prefix}_{field.name}".upper()) in os.environ
     }
     try:
         return msgspec.convert(fields, kind, strict=False)
@@ -80,6 +82,18 @@ def run_command(
         str | None,
         typer.Option(help="A Postgres to use instead of our own.", envvar="GAMESHARD_POSTGRES"),
     ] = None,
+    full: Annotated[
+        bool,
+        typer.Option(help="Events go to a real Kafka, started here (needs Java); fixed as well."),
+    ] = False,
+    kafka: Annotated[
+        str | None,
+        typer.Option(
+            help="Events go to this Kafka (HOST:PORT, ...); its topic, replication and min_insync"
+            " are GAMESHARD_KAFKA_TOPIC and so on.",
+            envvar="GAMESHARD_KAFKA",
+        ),
+    ] = None,
 ) -> None:
     """Start everything and run until Ctrl-C.
 
@@ -93,6 +107,8 @@ def run_command(
         gateways=gateways,
         partitions=partitions,
         dsn=dsn,
+        full=full,
+        kafka=_settings(KafkaSettings, "KAFKA", servers=kafka) if kafka else None,
         gateway=_settings(GatewaySettings, "GATEWAY"),
         shard=_settings(ShardSettings, "SHARD"),
         router=_settings(RouterSettings, "ROUTER"),

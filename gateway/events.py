@@ -25,6 +25,11 @@ class Events:
         self._own = None if outside is not None else LocalKafka(folder)
         self._trouble = ""
 
+    @property
+    def ours(self) -> bool:
+        """Whether the broker is started here."""
+        return self._own is not None
+
     def start(self) -> KafkaSettings:
         """Return where the brokers are, once they are there.
 
@@ -34,7 +39,6 @@ class Events:
         if self._own is None:
             assert self._outside is not None
             return self._outside
-        self._say("Kafka")
         self._own.start()
         return KafkaSettings(servers=self._own.address, replication=1, min_insync=1)
 

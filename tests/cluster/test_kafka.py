@@ -1,22 +1,55 @@
 """A whole system whose log is Kafka."""
 
+import os
 import shlex
+import signal
 import tempfile
+import time
 from pathlib import Path
 
 import httpx
+import pytest
 from fix_system import System
 from siege import besiege, nothing_is_wrong
 
 
-def test_games_go_on_without_kafka(tmp_path):
-    """kill -9 of the broker amid play costs no event and no socket; it's started again by itself."""
+@pytest.fixture(scope="module")
+def url():
     with tempfile.TemporaryDirectory(prefix="gameshard-run-", ignore_cleanup_errors=True) as folder:
         Path(folder).chmod(0o755)
         system = System(Path(folder), "--full", "--partitions", "4")
-        processes = httpx.get(f"{system.url}/shards").json()["processes"]
-        (broker,) = [each["pid"] for each in processes if each["role"] == "kafka"]
-        kill = shlex.join(["kill", "-9", str(broker)])
-        found = besiege(system.url, tmp_path / "figures.json", "--during", kill, "--watch", "8")
+        yield system.url
         assert system.stop() == 0
-        nothing_is_wrong(found)
+
+
+def process(url: str, role: str) -> int:
+    processes = httpx.get(f"{url}/shards").json()["processes"]
+    (pid,) = [each["pid"] for each in processes if each["role"] == role]
+    return pid
+
+
+def test_without_kafka_and_without_its_owner_a_game_waits(url):
+    """Nobody knows the log's end, so nobody answers for it: 503, until the broker does."""
+    with httpx.Client(base_url=url, timeout=30) as http:
+        token = http.post("/tokens", json={"name": "ann"}).json()["token"]
+        ann = {"Authorization": f"Bearer {token}"}
+        game = http.post("/games", json={"color": "white"}, headers=ann).json()["id"]
+        broker = process(url, "kafka")
+        os.kill(broker, signal.SIGSTOP)
+        try:
+            os.kill(process(url, "shard"), signal.SIGKILL)
+            refused = http.get(f"/games/{game}")
+        finally:
+            os.kill(broker, signal.SIGCONT)
+        assert (refused.status_code, refused.json()["code"]) == (503, "unavailable")
+        assert int(refused.headers["Retry-After"]) > 0
+        until = time.monotonic() + 60
+        while (answer := http.get(f"/games/{game}")).status_code == 503:
+            assert time.monotonic() < until
+        assert answer.json()["id"] == game
+
+
+def test_games_go_on_without_kafka(url, tmp_path):
+    """kill -9 of the broker amid play costs no event and no socket; it's started again by itself."""
+    kill = shlex.join(["kill", "-9", str(process(url, "kafka"))])
+    nothing_is_wrong(besiege(url, tmp_path / "figures.json", "--during", kill, "--watch", "8"))

@@ -1,6 +1,8 @@
 """KafkaLog on a real broker and a real Postgres: the conformance suite, and what is Kafka's own."""
 
 import asyncio
+import os
+import signal
 from uuid import uuid4
 
 import pytest
@@ -155,3 +157,25 @@ async def test_a_data_set_of_the_other_log_is_refused(owners):
     await one.database.query("UPDATE partitions SET head = 7 WHERE id = 0")
     with pytest.raises(Foreign):
         await one.log.claim(0, await one.assign(0, "a"), "a")
+
+
+@pytest.mark.parametrize("turns", [1, 3])
+async def test_a_claim_waits_until_kafka_answers(kafka, owners, turns):
+    """With the broker stopped nothing is opened; of those that wait the newest epoch is, afterwards."""
+    one, other = owners
+    [epoch] = await own(one.assign, one.log, "a", 1)
+    await one.log.append(0, epoch, records("g", 1, 2))
+    os.kill(kafka.pid, signal.SIGSTOP)
+    try:
+        claims: list[asyncio.Task] = []
+        for _ in range(turns):
+            epoch = await other.assign(0, "b")
+            claims.append(asyncio.create_task(other.log.claim(0, epoch, "b")))
+            done, _ = await asyncio.wait(claims, timeout=4)
+            assert not done
+    finally:
+        os.kill(kafka.pid, signal.SIGCONT)
+    async with asyncio.timeout(30):
+        *older, claim = await asyncio.gather(*claims, return_exceptions=True)
+    assert all(isinstance(each, Fenced) for each in older)
+    assert await read(other.log, 0, 0, claim.head) == records("g", 1, 2)
