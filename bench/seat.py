@@ -83,6 +83,7 @@ class Seat(WSListener):
         self._target = target
         self._transport: WSTransport | None = None
         self._closing = False
+        self._opened = False
         self._connecting: asyncio.Task[None] | None = None
 
     @property
@@ -104,6 +105,7 @@ class Seat(WSListener):
                 return
 
     async def _open(self) -> None:
+        self._opened = False
         await ws_connect(
             lambda: self,
             self._target.websocket,
@@ -111,6 +113,8 @@ class Seat(WSListener):
             extra_headers={"Authorization": f"Bearer {self.user.token}"},
             logger_name="bench",
         )
+        if not self._opened:  # picows takes a connection that ends in its handshake for a good one
+            raise ConnectionError("the connection ended in its handshake")
 
     def send(self, text: str) -> None:
         """Send a frame, if the socket is there; if not, `on_back` is the moment to repeat it."""
@@ -129,6 +133,7 @@ class Seat(WSListener):
     def on_ws_connected(self, transport: WSTransport) -> None:
         """See `WSListener`."""
         self._transport = transport
+        self._opened = True
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """See `WSListener`."""
