@@ -25,6 +25,7 @@ from gateway.replay import replay_game
 from gateway.run import RunError, RunOptions, run
 from gateway.settings import GatewaySettings
 from persistence.kafka.stores import KafkaSettings
+from persistence.log import LogError
 from runtime.behaviours import settable
 from runtime.settings import OwnershipTiming, RouterSettings, ShardSettings
 
@@ -177,9 +178,11 @@ def replay(
     """Show a game's events as the log and the stored history have them, and compare the two."""
     running = _running(data)
     try:
-        found = replay_game(running.dsn, game)
+        found = replay_game(running.dsn, game, running.kafka)
     except psycopg.Error as error:
         raise _failure(f"Postgres doesn't answer: {str(error).strip()}") from error
+    except LogError as error:
+        raise _failure(f"The log can't be read: {error}") from error
     if not found.events and not found.findings:
         raise _failure(f"There is no game {game!r}.")
     for event in found.events:

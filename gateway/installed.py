@@ -11,6 +11,8 @@ from typing import IO
 import msgspec
 from msgspec import Struct
 
+from persistence.kafka.stores import KafkaSettings
+
 
 class Running(Struct, frozen=True):
     """Where a running system is found: written when it's ready, removed when it stops."""
@@ -20,6 +22,7 @@ class Running(Struct, frozen=True):
     dsn: str
     namespace: str
     ray: str
+    kafka: KafkaSettings | None = None
 
 
 class DataDirectory:

@@ -98,7 +98,7 @@ class System:
         address = self._start_cluster(self._cluster)
         self._note_processes(self._cluster)
         self.url = _url(host, port)
-        self._data.announce(Running(self.url, os.getpid(), dsn, config.namespace, address))
+        self._data.announce(Running(self.url, os.getpid(), dsn, config.namespace, address, kafka))
 
     def _step(self, what: str) -> None:
         """Begin a step of the start, if there's still a start."""

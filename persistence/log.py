@@ -7,7 +7,7 @@ conformance suite. The log knows no game: a record's value is opaque.
 from __future__ import annotations
 
 from asyncio import Future
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from msgspec import Struct
@@ -151,6 +151,10 @@ class EventLog(Protocol):
 
         It moves `alive_until` of the next claim, so an owner touches every second.
         """
+        ...
+
+    def status(self) -> Mapping[str, object]:
+        """Return how the log does, for GET /shards: its kind, and whether appends are answered."""
         ...
 
     async def checkpoint(self, partition: int, epoch: int, offset: int) -> None:

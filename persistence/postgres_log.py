@@ -8,7 +8,7 @@ append that is under way, and the epoch, looked at again under the lock, fences 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from persistence.append_statement import APPEND
@@ -59,6 +59,10 @@ class PostgresLog:
     def counters(self) -> Counters:
         """What was appended so far, for metrics."""
         return self._appends.counters
+
+    def status(self) -> Mapping[str, object]:
+        """See `EventLog.status`."""
+        return {"kind": "postgres", "healthy": self.healthy}
 
     def attach(self, partition: int, epoch: int, memory: Memory) -> None:
         """See `EventLog.attach`. There's no other place to go on in."""

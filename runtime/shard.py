@@ -363,6 +363,7 @@ class Shard:
             "events": self._events(),
             "snapshots": self._saver.rows,
             "links": len(self._links),
+            "log": self._log.status(),
         }
 
     async def stop(self, timeout: float) -> None:

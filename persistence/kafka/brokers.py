@@ -164,6 +164,15 @@ class Brokers:
         reader = Reader(self._nodes, self._topic, partition, self._settings.read_s)
         return reader.read(start, end)
 
+    async def first_offset(self, partition: int) -> int:
+        """Return the lowest offset that retention has left.
+
+        Raises:
+            Unavailable: If the leader doesn't answer within `read_s`.
+        """
+        reader = Reader(self._nodes, self._topic, partition, self._settings.read_s)
+        return await reader.offset(wire.EARLIEST)
+
     async def end_offset(self, partition: int) -> int:
         """Return the offset that the next record gets, as far as all replicas in sync know.
 

@@ -141,6 +141,11 @@ class Life:
         return future
 
     @property
+    def in_outbox(self) -> bool:
+        """Whether events go to Postgres."""
+        return self.machine.phase == "outbox"
+
+    @property
     def stuck(self) -> bool:
         """Whether something has waited for its acknowledgement for longer than a switch takes."""
         return self.machine.waiting(self._loop.time() * 1000) > 2 * self.machine.settings.doubt_ms

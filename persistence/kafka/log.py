@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import Future
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 from persistence.database import Database
 from persistence.kafka.breaker import Breaker
@@ -143,20 +143,15 @@ class KafkaLog:
 
     # --- Kafka's state ---------------------------------------------------------------------------
 
-    @property
-    def healthy(self) -> bool:
-        """Whether an append may be expected to be answered soon, in Kafka or in the outbox."""
-        return not any(life.stuck for life in self._lives.values())
-
-    @property
-    def away(self) -> bool:
-        """Whether Kafka counts as away."""
-        return self._breaker.open
-
-    @property
-    def in_outbox(self) -> int:
-        """How many partitions' events go to the outbox."""
-        return sum(life.machine.phase == "outbox" for life in self._lives.values())
+    def status(self) -> Mapping[str, object]:
+        """See `EventLog.status`; also whether Kafka is away, and which partitions use the outbox."""
+        lives = self._lives.values()
+        return {
+            "kind": "kafka",
+            "healthy": not any(life.stuck for life in lives),
+            "away": self._breaker.open,
+            "in_outbox": sorted(p for p, life in self._lives.items() if life.in_outbox),
+        }
 
     def heard(self, *, well: bool) -> None:
         """See `persistence.kafka.life.Health`."""

@@ -9,6 +9,9 @@ from persistence.kafka.brokers import Brokers
 from persistence.kafka.log import KafkaLog
 from persistence.postgres import SharedStores
 
+_NEVER = 1 << 62
+"""An offset that no log reaches."""
+
 
 class KafkaSettings(Struct, frozen=True, kw_only=True):
     """Where the events go.
@@ -41,6 +44,10 @@ class KafkaStores(SharedStores):
         """Connect as needed: that nobody answers is no error here."""
         return cls(dsn, await Brokers.connect(kafka.servers, kafka.topic))
 
+    async def first_offset(self, partition: int) -> int:
+        """See `Brokers.first_offset`."""
+        return await self._brokers.first_offset(partition)
+
     async def trim(self, before: int) -> int:  # noqa: ARG002  (as the other stores do)
         """Do nothing: Kafka keeps its events as long as the topic says."""
         return 0
@@ -65,3 +72,24 @@ async def prepare(kafka: KafkaSettings, partitions: int, retention_ms: int) -> N
         await brokers.ensure_topic(partitions, kafka.replication, retention_ms, kafka.min_insync)
     finally:
         await brokers.close()
+
+
+async def history(dsn: str, kafka: KafkaSettings, partition: int, game: str) -> dict[int, bytes]:
+    """Return a game's events by seq, as far back as Kafka has them, and what waits in the outbox.
+
+    It reads the whole partition. Of an event that is there twice the first counts.
+
+    Raises:
+        LogError: If one of the stores doesn't answer.
+    """
+    stores = await KafkaStores.open(dsn, kafka)
+    try:
+        found: dict[int, bytes] = {}
+        first = await stores.first_offset(partition)
+        async for batch in stores.log.read(partition, first, _NEVER):
+            for _, record in batch:
+                if record.game == game:
+                    found.setdefault(record.seq, record.value)
+        return found
+    finally:
+        await stores.close()

@@ -126,8 +126,6 @@ def test_kill_9_of_everything_loses_no_acknowledged_move(folder, options):
                 assert [by_seq.get(event["seq"]) for event in events] == events
                 moves = http.get(f"/games/{game}").json()["moves"]
                 assert moves[: len(events)] == [event["uci"] for event in events]
-        if options:
-            return  # what `replay` reads is Postgres's own log
         game = next(game for game, events in acknowledged.items() if events)
         replay = subprocess.run(
             [sys.executable, "-m", "gateway.cli", "replay", game, "--data", str(folder)],
