@@ -47,6 +47,16 @@ _RELEASED = "released"
 _PAUSES_S = (0.05, 0.1, 0.2, 0.5, 1.0)
 
 
+class Truncated(LogError):  # noqa: N818  (what it is)
+    """Kafka's log ends before the place up to which the snapshots were made from it."""
+
+    def __init__(self, partition: int, checkpoint: int, end: int) -> None:
+        super().__init__(
+            f"partition {partition} ends at {end} in Kafka, its checkpoint is {checkpoint}:"
+            " the topic was emptied, or is another one"
+        )
+
+
 class Health(Protocol):
     """Hears how Kafka does, for all partitions of a process."""
 
@@ -301,6 +311,8 @@ class Life:
         return answer
 
     async def _load(self, request: Load) -> Answer:
+        if request.start > request.end + 1:
+            raise Truncated(self.partition, request.start, request.end)
         tail: list[Placed] = []
         highest = 0
         read = self._brokers.read(self.partition, request.start, request.end)

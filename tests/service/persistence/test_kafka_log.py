@@ -11,6 +11,7 @@ from kafka_owners import PARTITIONS, Owner, in_kafka
 
 from persistence.installation import Installation, install
 from persistence.kafka import outcomes
+from persistence.kafka.life import Truncated
 from persistence.kafka.outbox import Foreign, Outbox
 from persistence.local.kafka import LocalKafka
 from persistence.log import Fenced, Unsaved
@@ -179,3 +180,11 @@ async def test_a_claim_waits_until_kafka_answers(kafka, owners, turns):
         *older, claim = await asyncio.gather(*claims, return_exceptions=True)
     assert all(isinstance(each, Fenced) for each in older)
     assert await read(other.log, 0, 0, claim.head) == records("g", 1, 2)
+
+
+async def test_a_topic_that_lost_its_end_is_not_opened(owners):
+    """A log that is shorter than what was read from it once isn't taken for a new one."""
+    one, _ = owners
+    await one.database.query("UPDATE partitions SET checkpoint = 1000 WHERE id = 0")
+    with pytest.raises(Truncated):
+        await one.log.claim(0, await one.assign(0, "a"), "a")
