@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, Protocol
 
-from persistence.kafka import wire
 from persistence.kafka.nodes import Link, Nodes
 from persistence.kafka.outcomes import Again, Outcome, Unknown, judge
+from persistence.kafka.produce import Produce, Told
 from persistence.log import Unavailable
 
 _REQUEST_BYTES = 32 << 20  # brokers take 100 MB
@@ -115,7 +115,7 @@ class Lane:
             return
         pieces = [(batch.partition, batch.data) for batch in batches]
         try:
-            answer = link.send(wire.produce(self._topic, pieces, self._wait_ms))
+            answer = link.send(Produce(self._topic, pieces, self._wait_ms))
         except Unavailable as error:  # some of it may be in the socket
             for batch in batches:
                 sender.settle(batch, Unknown(str(error)))
@@ -136,9 +136,9 @@ class Lane:
         self.pump(sender)
 
     @staticmethod
-    def _judge(request: _Request, answer: Any, sender: Sender) -> None:
+    def _judge(request: _Request, answer: Sequence[Told], sender: Sender) -> None:
         """Take out of `request` what the broker has said something of."""
-        for partition, code, offset in wire.produced(answer):
+        for partition, code, offset in answer:
             batch = request.batches.pop(partition, None)
             if batch is None:
                 continue

@@ -14,7 +14,6 @@ from aiokafka.protocol.admin import CreateTopicsRequest
 from aiokafka.protocol.coordination import FindCoordinatorRequest
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.offset import OffsetRequest
-from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.protocol.transaction import InitProducerIdRequest
 from aiokafka.record.default_records import DefaultRecordBatch, DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
@@ -25,7 +24,6 @@ from persistence.ownership.row import Producer
 EARLIEST, LATEST = -2, -1
 
 _MAGIC = 2
-_ALL = -1
 _UNCOMMITTED = 0  # there are no transactions: up to what all replicas in sync have
 _CLIENT = -1
 _SEQUENCES = 0x7FFFFFFF  # they begin anew after it, at 0
@@ -69,21 +67,6 @@ def batch(producer: Producer, sequence: int, records: Iterable[Encoded], now_ms:
     for place, (key, value, headers) in enumerate(records):
         append(place, now_ms, key, value, headers)  # pyright: ignore[reportArgumentType]
     return bytes(builder.build())
-
-
-def produce(topic: str, batches: Iterable[tuple[int, bytes]], wait_ms: int) -> ProduceRequest:
-    """Append (partition, batch) each, and answer when all replicas in sync have all of them.
-
-    What they don't have after `wait_ms` is answered REQUEST_TIMED_OUT.
-    """
-    return ProduceRequest(None, _ALL, wait_ms, [(topic, list(batches))])
-
-
-def produced(answer: Any) -> Iterator[tuple[int, int, int]]:
-    """Yield (partition, code, offset of the first record)."""
-    for _, partitions in answer.topics:
-        for partition, code, offset, *_ in partitions:
-            yield partition, code, offset
 
 
 # --- reads ------------------------------------------------------------------------------------

@@ -1,7 +1,6 @@
 """Brokers that answer what a test says, in the place of `persistence.kafka.nodes`."""
 
 import asyncio
-from types import SimpleNamespace
 
 from persistence.log import Unavailable
 
@@ -10,13 +9,12 @@ class Sent:
     """A request under way."""
 
     def __init__(self, request) -> None:
-        ((_, pieces),) = request._topics
-        self.batches = dict(pieces)
+        self.batches = dict(request.batches)
         self.future = asyncio.get_running_loop().create_future()
 
     def answer(self, *results: tuple[int, int, int]) -> None:
         """Say (partition, code, offset) each."""
-        self.future.set_result(SimpleNamespace(topics=[("topic", list(results))]))
+        self.future.set_result(results)
 
 
 class ScriptedLink:

@@ -4,14 +4,17 @@ import inspect
 import re
 import tomllib
 from importlib.metadata import version
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 from aiokafka.client import AIOKafkaClient
 from aiokafka.conn import AIOKafkaConnection, CloseReason
+from aiokafka.protocol.produce import ProduceRequest
 
 from persistence.kafka import wire
 from persistence.kafka.nodes import Link
+from persistence.kafka.produce import Produce
 from persistence.kafka.records import Encoder
 from persistence.log import Record, Unavailable
 from persistence.ownership.row import Producer
@@ -82,21 +85,46 @@ async def test_a_request_waits_in_the_connection_s_queue():
     connection = AIOKafkaConnection("127.0.0.1", 1)
     connection._versions = {0: (3, 12)}
     with pytest.raises(Unavailable):
-        Link(connection).send(wire.produce("t", [(0, b"batch")], 100))
+        Link(connection).send(Produce("t", [(0, b"batch")], 100))
     connection._writer, connection._reader = Writer(), Reader()
     link = Link(connection)
-    first, second = (link.send(wire.produce("t", [(p, b"batch")], 100)) for p in range(2))
+    first, second = (link.send(Produce("t", [(p, b"batch")], 100)) for p in range(2))
     assert connection._writer.written.count(b"batch") == 2
     connection._handle_frame(
         b"\0\0\0\1" + b"\0\0\0\1\0\1t\0\0\0\1" + b"\0\0\0\0" + b"\0\0" + b"\0" * 7 + b"\x09"
         + b"\xff" * 8 + b"\0" * 8 + b"\0" * 4
     )  # fmt: skip
-    assert list(wire.produced(first.result())) == [(0, 0, 9)]
+    assert first.result() == [(0, 0, 9)]
     connection._read_task, connection._closed_fut = first, second
     link.close()
     assert isinstance(second.exception(), Exception)
     assert not link.connected
     assert CloseReason.CONNECTION_TIMEOUT in CloseReason
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_what_is_written_by_hand_is_what_aiokafka_writes(n):
+    """Request, its header and the answer are those of its own schemas."""
+    pieces = [(p, b"batch%d" % p) for p in range(n)]
+    ours = Produce("tópico", pieces, 1000).prepare({0: (3, 13)})
+    theirs = ProduceRequest(None, -1, 1000, [("tópico", pieces)]).prepare({0: (3, 13)})
+    assert theirs.API_VERSION == 7
+    header = {"correlation_id": 9, "client_id": "gameshard"}
+    assert ours.build_request_header(**header).encode() == (
+        theirs.build_request_header(**header).encode()
+    )
+    assert ours.encode() == theirs.encode()
+    told = [("tópico", [(p, 10 + p, 100 + p, -1, 5) for p in range(n)])]
+    answer = BytesIO(b"\0\0\0\x09" + theirs.RESPONSE_TYPE(told, 0).encode())
+    assert ours.parse_response_header(answer).correlation_id == 9
+    assert ours.RESPONSE_TYPE.decode(answer) == [(p, 10 + p, 100 + p) for p in range(n)]
+
+
+@pytest.mark.parametrize("versions", [{}, {0: (0, 6)}, {0: (8, 20)}])
+def test_a_broker_of_another_time_is_told_so(versions):
+    """Nothing is sent that it would understand in another way."""
+    with pytest.raises(NotImplementedError):
+        Produce("t", [], 0).prepare(versions)
 
 
 def test_a_batch_carries_its_producer():
