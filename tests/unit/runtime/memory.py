@@ -4,7 +4,7 @@ protocols, and can be told to hold an append back."""
 import asyncio
 from collections import defaultdict
 
-from persistence.log import Claim, Fenced, Record
+from persistence.log import Claim, Fenced, Memory, Record
 from persistence.snapshots import Snapshot, Stored
 
 
@@ -16,6 +16,7 @@ class MemoryLog:
         self.outages: list[tuple[int, int]] = []
         self.held: list | None = None
         self.appends = 0
+        self.memories: dict[int, Memory] = {}
         self.at = 0
 
     def hold(self) -> None:
@@ -45,7 +46,8 @@ class MemoryLog:
         return {"kind": "memory", "healthy": True}
 
     def attach(self, partition, epoch, memory):
-        """There's no other place to go on in."""
+        """There's no other place to go on in: tests play it."""
+        self.memories[partition] = memory
 
     def release(self, partition, epoch):
         """Nothing is kept of a claim."""
