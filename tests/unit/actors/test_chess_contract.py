@@ -31,7 +31,8 @@ from actors.chess.variants import VARIANTS
 behaviour: Behaviour = actors.chess
 
 WIRE = {
-    "GameCreated": "kind variant creator rated initial_fen white black opponent clock rematch_of",
+    "GameCreated": "kind variant creator rated initial_fen white black opponent clock rematch_of"
+    " first_move",
     "PlayerJoined": "user color",
     "MovePlayed": "ply uci by white_ms black_ms lag_ms",
     "DrawOffered": "by",
@@ -125,6 +126,7 @@ def test_the_view_has_the_public_shape() -> None:
         "clock": {
             "initial": 180,
             "increment": 2,
+            "first_move": 30,
             "white_ms": 180_000,
             "black_ms": 180_000,
             "running": "white",
