@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
+
 from persistence.kafka.stores import KafkaSettings, prepare
 from persistence.local.kafka import LocalKafka
 from persistence.local.server import ServiceError
@@ -16,13 +18,11 @@ _DAY_MS = 24 * 3_600_000
 class Events:
     """Where the events go if not into Postgres."""
 
-    def __init__(
-        self, folder: Path, outside: KafkaSettings | None, say: Callable[[str], None]
-    ) -> None:
-        """Use `outside`, or else keep a Kafka of our own in `folder`."""
+    def __init__(self, folder: Path, kafka: KafkaSettings, say: Callable[[str], None]) -> None:
+        """Use the servers of `kafka`; if it names none, keep a broker of our own in `folder`."""
         self._say = say
-        self._outside = outside
-        self._own = None if outside is not None else LocalKafka(folder)
+        self._kafka = kafka
+        self._own = None if kafka.servers else LocalKafka(folder)
         self._trouble = ""
 
     @property
@@ -37,10 +37,10 @@ class Events:
             ServiceError: If our own can't start.
         """
         if self._own is None:
-            assert self._outside is not None
-            return self._outside
+            return self._kafka
         self._own.start()
-        return KafkaSettings(servers=self._own.address, replication=1, min_insync=1)
+        own = self._own.address
+        return msgspec.structs.replace(self._kafka, servers=own, replication=1, min_insync=1)
 
     def prepare(self, kafka: KafkaSettings, partitions: int, days: float) -> None:
         """Make the topic, or see that it fits.

@@ -43,9 +43,8 @@ class RunOptions(Struct, frozen=True, kw_only=True):
     gateways: int = 1
     partitions: int | None = None
     dsn: str | None = None
-    full: bool = False
-    """Events go to Kafka: to `kafka`, or to a broker of our own."""
     kafka: KafkaSettings | None = None
+    """Where events go if not into Postgres; without `servers` to a broker of our own."""
     gateway: GatewaySettings = GatewaySettings()
     shard: ShardSettings = ShardSettings()
     router: RouterSettings = RouterSettings()
@@ -158,7 +157,7 @@ class System:
         return self._postgres.dsn
 
     def _start_events(self) -> KafkaSettings | None:
-        if not self._options.full and self._options.kafka is None:
+        if self._options.kafka is None:
             return None
         self._events = Events(self._data.folder / "kafka", self._options.kafka, self._say)
         if self._events.ours:

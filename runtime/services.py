@@ -97,8 +97,8 @@ class ShardService:
 
     async def start(self) -> None:
         """Listen, and tell the coordinator; it says what to open."""
-        self._stores = await open_stores(self._config)
         self._behaviours = load(self._config.games)
+        self._stores = await open_stores(self._config, self._behaviours.values())
         self._losing: set[asyncio.Task[None]] = set()
         self._router = make_router(self._name, self._peers, self._config, self._behaviours)
         self._shard = Shard(

@@ -144,7 +144,7 @@ class KafkaLog:
     # --- Kafka's state ---------------------------------------------------------------------------
 
     def status(self) -> Mapping[str, object]:
-        """See `EventLog.status`; also whether Kafka is away, and which partitions use the outbox."""
+        """See `EventLog.status`; also whether Kafka is away, and who uses the outbox."""
         lives = self._lives.values()
         return {
             "kind": "kafka",

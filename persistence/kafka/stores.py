@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from msgspec import Struct
 
 from persistence.database import Database
 from persistence.kafka.brokers import Brokers
 from persistence.kafka.log import KafkaLog
+from persistence.kafka.records import Encoder
+from persistence.kafka.registry import Registry
 from persistence.postgres import SharedStores
 
 _NEVER = 1 << 62
@@ -17,16 +21,18 @@ class KafkaSettings(Struct, frozen=True, kw_only=True):
     """Where the events go.
 
     Attributes:
-        servers: Of the cluster, some at least: HOST:PORT, with commas between.
+        servers: Of the cluster, some at least: HOST:PORT, with commas. Empty: not known yet.
         topic: Made at the first start, with as many partitions as the installation has.
         replication: How many brokers have each event...
         min_insync: ...and how many must, before it's acknowledged.
+        registry: URL of a schema registry that speaks Confluent's protocol; None: plain JSON.
     """
 
-    servers: str
+    servers: str = ""
     topic: str = "game-events"
     replication: int = 3
     min_insync: int = 2
+    registry: str | None = None
 
 
 class KafkaStores(SharedStores):
@@ -40,9 +46,24 @@ class KafkaStores(SharedStores):
         self.log = KafkaLog(brokers, self._rows)
 
     @classmethod
-    async def open(cls, dsn: str, kafka: KafkaSettings) -> KafkaStores:
-        """Connect as needed: that nobody answers is no error here."""
-        return cls(dsn, await Brokers.connect(kafka.servers, kafka.topic))
+    async def open(
+        cls, dsn: str, kafka: KafkaSettings, schemas: Iterable[tuple[str, int, bytes]] = ()
+    ) -> KafkaStores:
+        """Connect as needed: that neither Kafka nor Postgres answers is no error here.
+
+        Whoever writes events gives its own `schemas`, each (event, version, text): in a rolling
+        upgrade they aren't those of others. They are registered first, if there's a registry.
+
+        Raises:
+            IncompatibleSchema: If an event couldn't be read by those who read what was written
+                before.
+            Unavailable: If the registry doesn't answer.
+        """
+        ids: dict[str, int] = {}
+        if kafka.registry is not None and (wanted := list(schemas)):
+            ids = await Registry(kafka.registry).register(kafka.topic, wanted)
+        encoder = Encoder(schemas=ids)
+        return cls(dsn, await Brokers.connect(kafka.servers, kafka.topic, encoder=encoder))
 
     async def first_offset(self, partition: int) -> int:
         """See `Brokers.first_offset`."""

@@ -12,14 +12,35 @@ import pytest
 from fix_system import System
 from siege import besiege, nothing_is_wrong
 
+import actors.chess as chess
+from persistence.local.registry import LocalRegistry
+
 
 @pytest.fixture(scope="module")
-def url():
+def registry(tmp_path_factory):
+    registry = LocalRegistry(tmp_path_factory.mktemp("registry"))
+    registry.start()
+    yield registry.url
+    registry.stop()
+
+
+@pytest.fixture(scope="module")
+def url(registry):
+    """A system with a broker of its own; the schemas are in a registry."""
     with tempfile.TemporaryDirectory(prefix="gameshard-run-", ignore_cleanup_errors=True) as folder:
         Path(folder).chmod(0o755)
-        system = System(Path(folder), "--full", "--partitions", "4")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("GAMESHARD_KAFKA_REGISTRY", registry)
+            system = System(Path(folder), "--full", "--partitions", "4")
         yield system.url
         assert system.stop() == 0
+
+
+def test_the_schemas_of_all_events_are_registered_at_the_start(url, registry):
+    """Each event's, under the topic's name and its own, before the first is written."""
+    subjects = httpx.get(f"{registry}/subjects").json()
+    for event in chess.events:
+        assert f"game-events-gameshard.{event.__struct_config__.tag}.v1" in subjects
 
 
 def process(url: str, role: str) -> int:
