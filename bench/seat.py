@@ -84,6 +84,7 @@ class Seat(WSListener):
         self._transport: WSTransport | None = None
         self._closing = False
         self._opened = False
+        self._lost = False
         self._connecting: asyncio.Task[None] | None = None
 
     @property
@@ -134,6 +135,8 @@ class Seat(WSListener):
         """See `WSListener`."""
         self._transport = transport
         self._opened = True
+        if self._lost and self.sitter is not None:  # before anybody sends: it subscribes first
+            self.sitter.on_back(self._number)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """See `WSListener`."""
@@ -148,6 +151,7 @@ class Seat(WSListener):
         if transport is not self._transport:
             return
         self._transport = None
+        self._lost = True
         if self._closing:
             return
         if self.sitter is not None:
@@ -157,8 +161,6 @@ class Seat(WSListener):
     async def _again(self) -> None:
         await asyncio.sleep(_FIRST_PAUSE)
         await self.connect()
-        if self._transport is not None and self.sitter is not None:
-            self.sitter.on_back(self._number)
 
 
 async def connect_all(seats: list[Seat], on_each: Callable[[], None] = lambda: None) -> None:

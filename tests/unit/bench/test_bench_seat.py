@@ -4,7 +4,7 @@ import asyncio
 
 from websockets.asyncio.server import ServerConnection, serve
 
-from bench.seat import Seat
+from bench.seat import Frame, Seat
 from bench.target import Target
 from bench.users import User
 
@@ -45,4 +45,45 @@ async def test_a_seat_tries_again_when_a_handshake_is_cut():
         await seat.connect()
         assert seat.connected
         assert len(cut) == 2
+        seat.close()
+
+
+class Player:
+    """Greets a socket that's there again, as who sits there must before anything else is sent."""
+
+    def __init__(self, seat: Seat) -> None:
+        self.seat = seat
+        self.lost = asyncio.Event()
+
+    def on_frame(self, number: int, frame: Frame) -> None:
+        """Nothing comes."""
+
+    def on_lost(self, number: int) -> None:
+        self.lost.set()
+
+    def on_back(self, number: int) -> None:
+        self.seat.send("subscribe")
+
+
+async def test_who_is_back_speaks_first():
+    """However eagerly others send by it: the first frame on a new socket is that of who sits there."""
+    first: asyncio.Queue[str | bytes] = asyncio.Queue()
+    dropped: list[ServerConnection] = []
+
+    async def drop_once(connection: ServerConnection) -> None:
+        if dropped:
+            first.put_nowait(await connection.recv())
+        dropped.append(connection)
+
+    async with serve(drop_once, "127.0.0.1", 0) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        seat = Seat(Target("127.0.0.1", port), User("ann", "token"), 0)
+        seat.sitter = player = Player(seat)
+        await seat.connect()
+        async with asyncio.timeout(5):
+            await player.lost.wait()
+            while first.empty():
+                seat.send("eager")
+                await asyncio.sleep(0)
+            assert await first.get() == "subscribe"
         seat.close()
