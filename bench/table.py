@@ -95,9 +95,9 @@ class Table:
         self._first = 0 if script.first == "white" else 1
         self._ply = 0
         self._task = None
-        house.opened(self)
         for side in self.sides:
             side.enter(game.id, game.seq)
+        house.opened(self)  # whoever watches begins where the players do
 
     def _players(self) -> tuple[User, User]:
         return self.sides[0].seat.user, self.sides[1].seat.user
