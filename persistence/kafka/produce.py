@@ -1,4 +1,4 @@
-"""The Produce API, version 7, encoded by hand: about a quarter of what aiokafka's schemas cost. Pure.
+"""The Produce API, version 7, by hand: about a quarter of what aiokafka's schemas cost. Pure.
 
 To a connection of aiokafka it's like a request of its own: `prepare`, `build_request_header`,
 `encode`, `parse_response_header` and `RESPONSE_TYPE` are what `AIOKafkaConnection` calls.
