@@ -15,6 +15,7 @@ costs a pause, never an event, because the log itself shuts out every older owne
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from persistence.assignments import Assignment
@@ -32,6 +33,8 @@ class _Member:
     since: float
     seen: float
     killed: bool = False
+    settled: bool = False
+    """Whether it may have its share: it has been here for a while, or owns something."""
 
 
 @dataclass
@@ -217,15 +220,27 @@ class Ownership:
                 return ()
             self._gathered = True
         eligible = self._eligible(living)
-        # Who has just come may go again: it waits for its share, unless nobody else is there.
-        owners = {row.owner for row in self.rows}
-        since = self._lived - self._timing.settle
-        settled = {
-            name
-            for name in eligible
-            if living[name].since <= since or living[name].beat.incarnation in owners
-        }
+        self._settle([living[name] for name in eligible], living.keys())
+        settled = {name for name in eligible if living[name].settled}
         return self._place(settled or eligible)
+
+    def _settle(self, eligible: Sequence[_Member], living: AbstractSet[str]) -> None:
+        """Let newcomers have their shares, all at once: else partitions move, and move again.
+
+        Who has just come may go again, and who is missing may come: both are waited for a while.
+        """
+        owners = {row.owner for row in self.rows}
+        fresh: list[_Member] = []
+        for member in eligible:
+            member.settled = member.settled or member.beat.incarnation in owners
+            if not member.settled:
+                fresh.append(member)
+        wanted = {name for name, shard in self.plan.shards.items() if not shard.draining}
+        timing = self._timing
+        patience = max(timing.settle, timing.gather) if wanted - living else timing.settle
+        if fresh and self._lived - max(member.since for member in fresh) >= patience:
+            for member in fresh:
+                member.settled = True
 
     def _eligible(self, living: Mapping[str, _Member]) -> set[str]:
         """Return the living shards that shall hold partitions; if there are none, all that can."""

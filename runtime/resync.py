@@ -24,6 +24,7 @@ class Resync:
         self._waiting: dict[int, dict[str, None]] = {}
         self._asked: dict[str, tuple[int, float]] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0
 
     def add(self, partition: int, games: Sequence[str]) -> None:
         """Ask for these games (again)."""
@@ -42,8 +43,14 @@ class Resync:
         self._waiting.get(partition, {}).pop(game, None)
 
     def _schedule(self, after: float) -> None:
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(after, self._turn)
+        """Have a turn after so long, unless one is due hardly later: slices keep apart."""
+        loop = asyncio.get_running_loop()
+        due = loop.time() + after
+        if self._timer is not None:
+            if self._due <= due + _PAUSE_S:
+                return
+            self._timer.cancel()  # that one only looks after answers that are overdue
+        self._timer, self._due = loop.call_later(after, self._turn), due
 
     def _turn(self) -> None:
         self._timer = None

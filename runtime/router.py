@@ -121,12 +121,12 @@ class Router:
         tells of every change by itself.
         """
         while not self._closed:
+            self._doubtful.clear()  # what is doubted from now on, this answer may not know
             try:
                 async with asyncio.timeout(1.0):
                     self.route(await self._coordinator.routes())
             except Exception as error:  # noqa: BLE001  (whatever its absence looks like)
                 _log.debug("no routing table: %s", error)
-            self._doubtful.clear()
             await asyncio.sleep(_PAUSE_S)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_SUBSCRIBE_S):

@@ -168,6 +168,41 @@ def test_the_partitions_of_a_dead_shard_go_to_the_living_at_once():
     assert not dead & released
 
 
+@pytest.mark.parametrize("later", [0.8, 2.5])
+def test_shards_that_come_one_after_the_other_get_their_shares_together(later):
+    """From two to four shards no partition moves twice, and only those that the ring of four moves."""
+    world = World(2)
+    world.settle()
+    before = world.owners()
+    world.replan(world.plan.scaled(4))
+    world.start("shard-2")
+    came = world.now
+    while world.now < came + later:
+        assert not world.turn()
+    world.start("shard-3")
+    while not world.turn():
+        pass
+    world.settle()
+    wanted = place(PARTITIONS, {f"shard-{n}": 1.0 for n in range(4)})
+    assert world.owners() == [f"{name}/1" for name in wanted]
+    moved = {row.partition for row in world.rows if row.epoch > 1}
+    assert moved == {p for p in range(PARTITIONS) if world.owners()[p] != before[p]}
+    assert max(row.epoch for row in world.rows) == 2
+
+
+def test_a_shard_that_never_comes_keeps_nobody_from_its_share():
+    """Who is there gets a share after the patience with those who are missing, not later."""
+    world = World(2)
+    world.settle()
+    world.replan(world.plan.scaled(4))
+    world.start("shard-2")
+    came = world.now
+    while not world.turn():
+        assert world.now < came + TIMING.gather + TIMING.settle
+    world.settle()
+    assert "shard-2/1" in world.owners()
+
+
 def test_a_shard_that_returns_gets_its_share_back_after_a_while_and_in_order():
     """A newcomer waits, then each partition is released before it's assigned."""
     world = World(2)
