@@ -57,7 +57,7 @@ def replay_game(dsn: str, game: str, kafka: KafkaSettings | None = None) -> Repl
     stored, data = row or (0, b"")
     history, findings = read_history(bytes(data), stored)
     if kafka is not None:
-        log = asyncio.run(kafka_stores.history(dsn, kafka, partition, game)).items()
+        log = asyncio.run(kafka_stores.history(dsn, kafka, partition, game))
     return compare(history, [(seq, bytes(value)) for seq, value in log], findings)
 
 

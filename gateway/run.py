@@ -18,7 +18,7 @@ from persistence.installation import Installation, Mismatch, install
 from persistence.kafka.stores import KafkaSettings
 from persistence.local.postgres import LocalPostgres, PostgresError
 from persistence.local.server import ServiceError
-from persistence.log import LogError
+from persistence.log import LogError, Unavailable
 from runtime.cluster import Cluster
 from runtime.config import ClusterConfig
 from runtime.settings import OwnershipTiming, RouterSettings, ShardSettings
@@ -171,6 +171,8 @@ class System:
         if self._events is not None and config.kafka is not None:
             try:
                 self._events.prepare(config.kafka, config.partitions, config.retention_days)
+            except Unavailable as error:  # what is in the outbox can be played; the rest waits
+                self._say(f"without Kafka for now: {error}")
             except LogError as error:
                 raise RunError(f"Kafka can't be used: {error}") from error
 

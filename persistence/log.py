@@ -84,6 +84,10 @@ class Memory(Protocol):
 
         They are at one moment: each game is as the appends under way and these records leave it.
         The append under way is then of both.
+
+        Raises:
+            Unavailable: If a replay needs more than that just now: a game can't be packed, or what
+                an event brings about in other games isn't done yet. Nothing has changed.
         """
         ...
 

@@ -128,7 +128,13 @@ class Journal:
             # What isn't ours may have come between: then all lies further on than we thought, and
             # what is noted with a lower offset is only replayed sooner than needed.
             first = self.end - len(self._open.records) - len(batch.records)
-            self.end += max(0, appended.result() - first)
+            if appended.result() < first:
+                _log.critical("partition %d: the log ends at %d, it had %d records: it lost some",
+                    self.partition, appended.result(), first)  # fmt: skip
+                self.close()
+                self._keeper.fenced()
+                return
+            self.end += appended.result() - first
             self._keeper.committed(batch)
             self._commit()
             if self._flight is None:
@@ -225,6 +231,11 @@ class Journal:
                 break
             old.append(game)
         return old
+
+    @property
+    def sends(self) -> bool:
+        """Whether effects of events in the log weren't taken yet."""
+        return bool(self._unsent)
 
     def unsaved(self) -> list[str]:
         """Return all games with events that no snapshot in the store holds."""

@@ -52,14 +52,24 @@ async def open_partition(partition: int, epoch: int, owner: str, around: Surroun
         runtime.formats.Unfit: If it may hold what can't be read here.
     """
     claim = await around.log.claim(partition, epoch, owner)
+    try:
+        return await _opened(claim, around)
+    except BaseException:
+        around.log.release(partition, epoch)  # nobody here will append under it
+        raise
+
+
+async def _opened(claim: Claim, around: Surroundings) -> Partition:
     await around.agree()  # after the claim: so nobody writes what we haven't heard of
+    tail = await _tail(claim, around)
+    deadlines = [each async for each in around.store.deadlines(claim.partition)]
     opened = Partition(claim, around)
-    around.log.attach(partition, epoch, opened)
-    revival = _Revival(opened, await _tail(claim, around))
+    around.log.attach(claim.partition, claim.epoch, opened)
+    revival = _Revival(opened, tail)
     opened.residents.revive = revival.revive  # before any deadline can ring
     opened.residents.unread = revival.unread
-    async for deadlines in around.store.deadlines(partition):
-        opened.own_time.deadlines.load(list(deadlines))
+    for some in deadlines:
+        opened.own_time.deadlines.load(list(some))
     around.spawn(revival.run())
     return opened
 

@@ -22,7 +22,7 @@ import msgspec
 from msgspec import Struct
 
 from actors.behaviour import Context, Rejected, Repeated
-from persistence.log import Claim, EventLog, LogError, Record, Unsaved
+from persistence.log import Claim, EventLog, LogError, Record, Unavailable, Unsaved
 from persistence.snapshots import SnapshotStore
 from runtime import marks
 from runtime.audience import Audience
@@ -411,17 +411,23 @@ class Partition:
 
     def surrender(self) -> tuple[Sequence[Record], Sequence[Unsaved]]:
         """See `persistence.log.Memory.surrender`."""
-        records = self.journal.surrender()
-        unsaved: list[Unsaved] = []
-        for game in self.journal.unsaved():
-            cell = self.cells.get(game)
-            if cell is not None and cell.saved < cell.seq:
-                try:
-                    unsaved.append(Unsaved(game, cell.seq, snapshot_of(self.id, cell)))
-                except Exception as error:  # noqa: BLE001  (a game's own failure stays its own)
-                    _log.exception("game %s can't be packed", game)
-                    self.residents.fail(game, f"{type(error).__name__}: {error}")
-        return records, unsaved
+        unsaved = [self._unsaved(game) for game in self.journal.unsaved()]
+        if self.journal.sends:
+            raise Unavailable("effects on other games are under way")
+        return self.journal.surrender(), [game for game in unsaved if game is not None]
+
+    def _unsaved(self, game: str) -> Unsaved | None:
+        cell = self.cells.get(game)
+        if cell is None:
+            raise Unavailable(f"game {game} is in quarantine: its events are in the log only")
+        if cell.saved == cell.seq:
+            return None
+        try:
+            return Unsaved(game, cell.seq, snapshot_of(self.id, cell))
+        except Exception as error:
+            _log.exception("game %s can't be packed", game)
+            self.residents.fail(game, f"{type(error).__name__}: {error}")
+            raise Unavailable(f"game {game} can't be packed") from error
 
     # --- housekeeping ------------------------------------------------------------------------
 

@@ -48,12 +48,12 @@ _PAUSES_S = (0.05, 0.1, 0.2, 0.5, 1.0)
 
 
 class Truncated(LogError):  # noqa: N818  (what it is)
-    """Kafka's log ends before the place up to which the snapshots were made from it."""
+    """Kafka's log ends before a place up to which it was acknowledged."""
 
     def __init__(self, partition: int, checkpoint: int, end: int) -> None:
         super().__init__(
-            f"partition {partition} ends at {end} in Kafka, its checkpoint is {checkpoint}:"
-            " the topic was emptied, or is another one"
+            f"partition {partition} ends at {end} in Kafka, but was read to {checkpoint}:"
+            " the topic lost its end, or is another one"
         )
 
 
@@ -84,15 +84,18 @@ class Life:
         partition: int,
         epoch: int,
         owner: str,
-        stores: tuple[Brokers, Outbox],
+        stores: tuple[Brokers, Outbox, asyncio.Lock],
         health: Health,
         settings: Settings,
     ) -> None:
-        """Own `partition` at `epoch`, which was given to `owner`. Call `open` once."""
+        """Own `partition` at `epoch`, which was given to `owner`. Call `open` once.
+
+        The lock is of all lives of a process: while Kafka is away they switch one after the other.
+        """
         self.partition = partition
         self.epoch = epoch
         self.machine = KafkaOwner(epoch, owner, settings)
-        self._brokers, self._outbox = stores
+        self._brokers, self._outbox, self._switching = stores
         self._health = health
         self._loop: AbstractEventLoop = asyncio.get_running_loop()
         self._opening: Future[Claim] = self._loop.create_future()
@@ -153,7 +156,7 @@ class Life:
     @property
     def in_outbox(self) -> bool:
         """Whether events go to Postgres."""
-        return self.machine.phase == "outbox"
+        return self.machine.phase == "outbox" and not self.machine.closed
 
     @property
     def stuck(self) -> bool:
@@ -301,6 +304,8 @@ class Life:
         return answers.ProducerReady(request.number, producer)
 
     async def _read_kafka(self, request: ReadKafka) -> Answer:
+        if request.start > request.end:
+            raise Truncated(self.partition, request.start, request.end)
         read = self._brokers.read(self.partition, request.start, request.end)
         return answers.KafkaRead(request.number, [e async for batch in read for _, e in batch])
 
@@ -340,6 +345,11 @@ class Life:
         """Take along what came since the request was made, and every game as it is now."""
         memory = await self._memory
         await memory.whole()
+        async with self._switching:
+            await asyncio.sleep(0)  # the others' moves have their turn between two of these
+            return await self._switch_with(memory, request)
+
+    async def _switch_with(self, memory: Memory, request: SwitchRow) -> Answer:
         records, unsaved = memory.surrender()
         if records:
             flight = self.machine.batches.flight or self.machine.batches.following

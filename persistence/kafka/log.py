@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from asyncio import Future
 from collections.abc import AsyncIterator, Mapping, Sequence
+from itertools import chain
 
 from persistence.database import Database
 from persistence.kafka.breaker import Breaker
@@ -38,6 +39,8 @@ class KafkaLog:
         self._outbox = Outbox(database)
         self._settings = settings or Settings()
         self._lives: dict[int, Life] = {}
+        self._opening: dict[int, set[Life]] = {}
+        self._switching = asyncio.Lock()
         self._breaker = Breaker()
         self._loop = asyncio.get_running_loop()
         self._ticking = self._loop.create_task(self._tick())
@@ -52,14 +55,19 @@ class KafkaLog:
         """
         if self._closed:
             raise Unavailable("the log is closed")
-        stores = (self._brokers, self._outbox)
+        stores = (self._brokers, self._outbox, self._switching)
         life = Life(partition, epoch, owner, stores, self, self._settings)
-        life.breaker(away=self._breaker.open)
+        opening = self._opening.setdefault(partition, set())
+        for older in opening:
+            older.superseded(epoch)
+        opening.add(life)
         try:
             claim = await life.open()
         except asyncio.CancelledError:
             life.close()
             raise
+        finally:
+            opening.discard(life)
         before = self._lives.get(partition)
         if before is not None:
             before.superseded(epoch)
@@ -67,6 +75,8 @@ class KafkaLog:
                 life.close()
                 raise Fenced(partition, epoch)
         self._lives[partition] = life
+        life.tick()  # it has had neither the time nor the breaker's news so far
+        life.breaker(away=self._breaker.open)
         return claim
 
     def attach(self, partition: int, epoch: int, memory: Memory) -> None:
@@ -173,6 +183,6 @@ class KafkaLog:
         """See `EventLog.close`."""
         self._closed = True
         self._ticking.cancel()
-        for life in self._lives.values():
+        for life in [*self._lives.values(), *chain.from_iterable(self._opening.values())]:
             life.close()
         self._lives.clear()

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from operator import attrgetter
 from typing import Any
 
 from persistence import postgres_snapshots
 from persistence.database import Database
-from persistence.log import Fenced, LogError, Record, Unsaved
+from persistence.log import Fenced, LogError, Record, Unavailable, Unsaved
 from persistence.ownership.actions import (
     AppendRows,
     FinishDrain,
@@ -40,6 +41,7 @@ _SELECT = f"SELECT {COLUMNS} FROM partitions WHERE id = %s"
 _RETURN = f" RETURNING {COLUMNS}"
 _OURS = " WHERE id = %s AND epoch = %s AND version = %s"
 _READ = 1000
+_TRIES = 4
 
 
 class Foreign(LogError):  # noqa: N818  (what it is)
@@ -264,8 +266,14 @@ async def _insert(cursor: Any, partition: int, place: int, records: Sequence[Rec
 
 async def _save(cursor: Any, unsaved: Sequence[Unsaved]) -> None:
     """Write the games as they are onto what the store holds, whichever seq that is."""
-    games = sorted(game.game for game in unsaved)
-    await cursor.execute("SELECT id, seq FROM games WHERE id = ANY(%s) FOR UPDATE", (games,))
-    held: dict[str, int] = dict(await cursor.fetchall())
-    behind = [game for game in unsaved if held.get(game.game, 0) < game.seq]
-    await postgres_snapshots.save(cursor, [g.since(held.get(g.game, 0)) for g in behind])
+    left = sorted(unsaved, key=attrgetter("game"))
+    for _ in range(_TRIES):
+        games = [game.game for game in left]
+        await cursor.execute("SELECT id, seq FROM games WHERE id = ANY(%s) FOR UPDATE", (games,))
+        held: dict[str, int] = dict(await cursor.fetchall())
+        left = [game for game in left if held.get(game.game, 0) < game.seq]
+        if not left:
+            return
+        # A game that wasn't there had no row to lock: a first snapshot may have come meanwhile.
+        await postgres_snapshots.save(cursor, [g.since(held.get(g.game, 0)) for g in left])
+    raise Unavailable(f"{len(left)} games can't be saved with the switch")

@@ -95,22 +95,22 @@ async def prepare(kafka: KafkaSettings, partitions: int, retention_ms: int) -> N
         await brokers.close()
 
 
-async def history(dsn: str, kafka: KafkaSettings, partition: int, game: str) -> dict[int, bytes]:
-    """Return a game's events by seq, as far back as Kafka has them, and what waits in the outbox.
+async def history(
+    dsn: str, kafka: KafkaSettings, partition: int, game: str
+) -> list[tuple[int, bytes]]:
+    """Return a game's (seq, event) as far back as Kafka has them, and what waits in the outbox.
 
-    It reads the whole partition. Of an event that is there twice the first counts.
+    It reads the whole partition, and hides nothing that is there twice.
 
     Raises:
         LogError: If one of the stores doesn't answer.
     """
     stores = await KafkaStores.open(dsn, kafka)
     try:
-        found: dict[int, bytes] = {}
+        found: list[tuple[int, bytes]] = []
         first = await stores.first_offset(partition)
         async for batch in stores.log.read(partition, first, _NEVER):
-            for _, record in batch:
-                if record.game == game:
-                    found.setdefault(record.seq, record.value)
+            found += [(record.seq, record.value) for _, record in batch if record.game == game]
         return found
     finally:
         await stores.close()

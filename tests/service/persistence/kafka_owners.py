@@ -50,7 +50,7 @@ class Owner:
     """One process's stores."""
 
     def __init__(self, brokers: Brokers, dsn: str, settings: Settings) -> None:
-        self.brokers, self.database = brokers, Database(dsn)
+        self.dsn, self.brokers, self.database = dsn, brokers, Database(dsn)
         self.assignments = PostgresAssignments(self.database)
         self.log = Log(brokers, self.database, settings)
 

@@ -9,12 +9,13 @@ import pytest
 from conformance_log import LogConformance, own, read, records
 from kafka_owners import PARTITIONS, Owner, in_kafka
 
+from persistence.database import Database
 from persistence.installation import Installation, install
-from persistence.kafka import outcomes
+from persistence.kafka import outbox, outcomes
 from persistence.kafka.life import Truncated
 from persistence.kafka.outbox import Foreign, Outbox
 from persistence.local.kafka import LocalKafka
-from persistence.log import Fenced, Unsaved
+from persistence.log import Fenced, Unavailable, Unsaved
 from persistence.postgres_snapshots import PostgresSnapshots
 from persistence.snapshots import Snapshot
 
@@ -118,6 +119,67 @@ async def test_a_switch_takes_what_waits_and_every_unsaved_game(kafka, owners):
     assert await in_kafka(one) == [("g", seq) for seq in range(1, 5)]
 
 
+async def test_a_first_snapshot_that_comes_during_the_switch_is_built_upon(owners):
+    """A game that wasn't stored when the switch looked is saved as it is all the same."""
+    one, _ = owners
+    store = PostgresSnapshots(one.database)
+    looked: list[int] = []
+
+    def since(base: int) -> Snapshot:
+        looked.append(base)
+        return snapshot("g", base, 14)
+
+    class Meanwhile:
+        """A cursor; after its first look somebody else saves."""
+
+        def __init__(self, cursor) -> None:
+            self._cursor = cursor
+
+        def __getattr__(self, name):
+            return getattr(self._cursor, name)
+
+        async def execute(self, query, *parameters):
+            await self._cursor.execute(query, *parameters)
+            if "FOR UPDATE" in str(query) and not looked:
+                await store.save([snapshot("g", 0, 10)])
+
+    database = Database(one.dsn)
+    async with database.transaction() as cursor:
+        await outbox._save(Meanwhile(cursor), [Unsaved("g", 14, since)])
+    await database.close()
+    assert looked == [0, 10]
+    assert (await store.load(["g"]))["g"].seq == 14
+    assert await store.history("g") == [b"0-10", b"10-14"]
+
+
+async def test_a_claim_with_the_breaker_open_goes_on_in_kafka_once_it_is_back(kafka, owners):
+    """What it was told before it was open is told again: it doesn't go to the outbox in vain."""
+    one, other = owners
+    [epoch] = await own(one.assign, one.log, "a", 1)
+    await one.log.append(0, epoch, records("g", 1, 1))
+    other.log._breaker.open = True
+    epoch = await other.assign(0, "b")
+    await other.log.claim(0, epoch, "b")
+    await other.log.append(0, epoch, records("g", 2, 1))
+    assert await other.mode(0) == "kafka"
+
+
+async def test_close_ends_a_claim_that_waits(kafka, owners):
+    """Nobody is left waiting for a broker that doesn't answer."""
+    one, _ = owners
+    os.kill(kafka.pid, signal.SIGSTOP)
+    try:
+        claim = asyncio.ensure_future(one.log.claim(0, await one.assign(0, "a"), "a"))
+        async with asyncio.timeout(10):
+            while not any(life._opened for life in one.log._opening.get(0, ())):
+                await asyncio.sleep(0.01)
+            await one.log.close()
+            with pytest.raises(Unavailable):
+                await claim
+    finally:
+        os.kill(kafka.pid, signal.SIGCONT)
+
+
 def snapshot(game: str, base: int, seq: int) -> Snapshot:
     return Snapshot(
         game=game,
@@ -166,13 +228,13 @@ async def test_a_claim_waits_until_kafka_answers(kafka, owners, turns):
     one, other = owners
     [epoch] = await own(one.assign, one.log, "a", 1)
     await one.log.append(0, epoch, records("g", 1, 2))
+    claims: list[asyncio.Task] = []
     os.kill(kafka.pid, signal.SIGSTOP)
     try:
-        claims: list[asyncio.Task] = []
         for _ in range(turns):
             epoch = await other.assign(0, "b")
             claims.append(asyncio.create_task(other.log.claim(0, epoch, "b")))
-            done, _ = await asyncio.wait(claims, timeout=4)
+            done, _ = await asyncio.wait(claims[-1:], timeout=4)
             assert not done
     finally:
         os.kill(kafka.pid, signal.SIGCONT)

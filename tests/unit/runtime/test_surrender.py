@@ -2,10 +2,12 @@
 
 import asyncio
 
+import pytest
 from memory import MemoryLog
 from system_of_tests import running, until
 
-from persistence.log import Claim
+from actors.behaviour import Effect
+from persistence.log import Claim, Unavailable
 from runtime.asks import Done
 from runtime.cell import Cell
 from runtime.history import unpack_events
@@ -23,7 +25,7 @@ class Keeper:
         self.durable += [record.seq for record in batch.records]
 
     def dropped(self, batch) -> None:
-        raise AssertionError
+        """What was open when the journal was closed."""
 
     def fenced(self) -> None:
         raise AssertionError
@@ -45,11 +47,13 @@ async def test_what_waits_becomes_durable_with_the_append_under_way():
     await until(lambda: log.held)
     journal.add(cell, [b"2", b"3"], b"", (None, 0))
     waiting = cell.batch
-    assert [record.seq for record in journal.surrender()] == [2, 3]
+    surrendered = journal.surrender()
+    assert [record.seq for record in surrendered] == [2, 3]
     assert cell.batch is not waiting
     assert journal.surrender() == []
     assert keeper.durable == []
     journal.add(cell, [b"4"], b"", (None, 0))
+    log.held[0][2].extend(surrendered)
     log.let_go()
     await until(lambda: 4 in keeper.durable)
     assert keeper.durable == [1, 2, 3, 4]
@@ -96,3 +100,49 @@ async def test_the_unsaved_games_are_as_the_surrendered_records_leave_them():
         system.log.let_go()
         assert all(isinstance(each, Done) for each in await asyncio.gather(first, second, third))
         assert (await system.total("g")).total == 7
+
+
+async def test_a_game_that_no_snapshot_can_hold_is_not_left_behind():
+    """While one is in quarantine with unsaved events nothing is surrendered, and nothing changes."""
+    async with running() as system:
+        await system.do("bad", "create")
+        await system.do("g", "create")
+        for partition in system.shard.partitions.values():
+            memory = system.log.memories[partition.id]
+            await memory.whole()
+            memory.surrender()
+            if "bad" in partition.cells:
+                partition.residents.fail("bad", "for the test")
+                with pytest.raises(Unavailable):
+                    memory.surrender()
+
+
+async def test_effects_that_are_under_way_are_not_left_behind():
+    """A replay from elsewhere wouldn't send them again."""
+    keeper = Keeper()
+    journal = journal_on(MemoryLog(), keeper)
+    assert not journal.sends
+    journal.sending(0, [Effect("tally", "x", "add", b"{}")])
+    assert journal.sends
+    journal.sent(0)
+    assert not journal.sends
+
+
+async def test_a_log_that_lost_its_end_is_not_written_on():
+    """An append that lands before where it must isn't acknowledged, and the owner stops."""
+
+    class Short(MemoryLog):
+        def _land(self, partition, epoch, records, future) -> None:
+            future.set_result(1)
+
+    class Told(Keeper):
+        closed = False
+
+        def fenced(self) -> None:
+            self.closed = True
+
+    keeper = Told()
+    journal = journal_on(Short(), keeper, head=3)
+    journal.add(Cell("g", None), [b"1"], b"", (None, 0))
+    await until(lambda: keeper.closed)
+    assert keeper.durable == []
