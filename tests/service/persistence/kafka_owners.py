@@ -10,7 +10,7 @@ from persistence.ownership.owner import Settings
 from persistence.postgres_assignments import PostgresAssignments
 
 PARTITIONS = 4
-SETTINGS = Settings(doubt_ms=1_000, probe_ms=500)
+SETTINGS = Settings(doubt_ms=2_500, probe_ms=500)
 PATIENT = Settings(doubt_ms=60_000, probe_ms=500)
 """An owner that stays in Kafka for as long as the breaker lets it."""
 

@@ -40,7 +40,7 @@ class Process:
 
     async def said(self) -> str:
         assert self._process.stdout is not None
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(90):
             return (await self._process.stdout.readline()).decode().strip()
 
     def tell(self, seq: int) -> None:
