@@ -64,7 +64,7 @@ async def _opened(claim: Claim, around: Surroundings) -> Partition:
     tail = await _tail(claim, around)
     deadlines = [each async for each in around.store.deadlines(claim.partition)]
     opened = Partition(claim, around)
-    around.log.attach(claim.partition, claim.epoch, opened)
+    around.log.attach(claim.partition, claim.epoch, opened.keeping)
     revival = _Revival(opened, tail)
     opened.residents.revive = revival.revive  # before any deadline can ring
     opened.residents.unread = revival.unread

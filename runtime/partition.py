@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 from asyncio import AbstractEventLoop, Event
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from random import Random
 from time import monotonic, time
@@ -22,7 +22,7 @@ import msgspec
 from msgspec import Struct
 
 from actors.behaviour import Context, Rejected, Repeated
-from persistence.log import Claim, EventLog, LogError, Record, Unavailable, Unsaved
+from persistence.log import Claim, EventLog, LogError
 from persistence.snapshots import SnapshotStore
 from runtime import marks
 from runtime.audience import Audience
@@ -32,13 +32,13 @@ from runtime.cell import Cell, stamp
 from runtime.effects import Effects
 from runtime.history import unpack_events
 from runtime.journal import Journal
+from runtime.keeping import Keeping
 from runtime.owntime import OwnTime
 from runtime.presence import away
 from runtime.residents import Failed, Found, Residents
 from runtime.returning import Returning
-from runtime.saving import Loader, Saver, snapshot_of
+from runtime.saving import Loader, Saver
 from runtime.settings import ShardSettings
-from runtime.slices import in_slices
 from runtime.wire import AwayOut, CommandIn, DoneOut, MovedOut, RefusedOut
 
 _log = logging.getLogger(__name__)
@@ -46,9 +46,6 @@ _encode = msgspec.json.Encoder().encode
 _NOBODY: Mapping[str, int] = {}
 _AWAY_MS = 1000
 _LONGEST_ID = 128
-_FEW = 50
-"""So many unsaved games are handed over by the log: their new owner replays them."""
-_PREPARATIONS = 3
 
 
 class Surroundings(Struct, frozen=True):
@@ -85,6 +82,7 @@ class Partition:
         self.own_time = OwnTime(self, claim.outages)
         self.residents.activated = self._activated
         self.journal = Journal(claim, around.log, around.settings, around.loop, self)
+        self.keeping = Keeping(self)
         self.closed = False
         self.revived = Event()
         """Set once every game of the log's tail is in memory (see `runtime.opening`)."""
@@ -365,7 +363,7 @@ class Partition:
             if cell.batch is batch and seq == cell.seq:
                 cell.batch = None
                 if cell.ended or seq - cell.saved >= every:
-                    self.save(cell)
+                    self.keeping.save(cell)
             for link, ask in self.audience.polls(cell.game):
                 self.answer_poll(cell, link, ask)
 
@@ -379,55 +377,6 @@ class Partition:
                 note.sink.push(MovedOut(note.reply, self.id))
         for link, message in batch.outputs:
             link.push(MovedOut(message.reply, self.id))
-
-    def save(self, cell: Cell) -> bool:
-        """Send a cell to the store, if its state is durable; return whether one is on its way."""
-        if self.cells.get(cell.game) is not cell:
-            return False  # it failed: what it has become is nobody's truth
-        if not cell.saving and cell.batch is None and cell.saved < cell.seq:
-            try:
-                self.around.saver.add(self.id, cell, self._saved)
-            except Exception as error:  # noqa: BLE001  (a game's own failure stays its own)
-                _log.exception("game %s can't be packed", cell.game)
-                self.residents.fail(cell.game, f"{type(error).__name__}: {error}")
-                return False
-            self.journal.snapshotting(cell.game)
-        return cell.saving > 0
-
-    def _saved(self, cell: Cell, whole: bool) -> None:
-        if whole:
-            self.journal.snapshotted(cell.game)
-        else:  # the store was at another seq than we thought; now we know, and try again
-            self.journal.unsnapshotted(cell.game)
-        unsaved = cell.seq - cell.saved
-        if unsaved and (cell.ended or unsaved >= self.around.settings.snapshot_events):
-            self.save(cell)
-
-    # --- what a log that moves takes along ----------------------------------------------------
-
-    async def whole(self) -> None:
-        """See `persistence.log.Memory.whole`."""
-        await self.revived.wait()
-
-    def surrender(self) -> tuple[Sequence[Record], Sequence[Unsaved]]:
-        """See `persistence.log.Memory.surrender`."""
-        unsaved = [self._unsaved(game) for game in self.journal.unsaved()]
-        if self.journal.sends:
-            raise Unavailable("effects on other games are under way")
-        return self.journal.surrender(), [game for game in unsaved if game is not None]
-
-    def _unsaved(self, game: str) -> Unsaved | None:
-        cell = self.cells.get(game)
-        if cell is None:
-            raise Unavailable(f"game {game} is in quarantine: its events are in the log only")
-        if cell.saved == cell.seq:
-            return None
-        try:
-            return Unsaved(game, cell.seq, snapshot_of(self.id, cell))
-        except Exception as error:
-            _log.exception("game %s can't be packed", game)
-            self.residents.fail(game, f"{type(error).__name__}: {error}")
-            raise Unavailable(f"game {game} can't be packed") from error
 
     # --- housekeeping ------------------------------------------------------------------------
 
@@ -448,39 +397,3 @@ class Partition:
         self.around.log.release(self.id, self.epoch)
         self.own_time.deadlines.close()
         self.audience.dismiss(self.returning.links())
-
-    async def prepare(self) -> None:
-        """Go on serving, but save what is unsaved, so that little is left to hand over."""
-        await self.revived.wait()
-        for _ in range(_PREPARATIONS):
-            unsaved = [game for game in self.journal.unsaved() if game in self.cells]
-            if len(unsaved) <= _FEW:
-                return
-            await in_slices(self.save(self.cells[game]) for game in unsaved if game in self.cells)
-            await self.around.saver.drain()
-
-    async def settle(self) -> None:
-        """Wait until all there is is durable and in a snapshot."""
-        await self.revived.wait()
-        await self.journal.quiet()
-        while True:
-            unsaved = [self.cells[game] for game in self.journal.unsaved() if game in self.cells]
-            if not await in_slices(map(self.save, unsaved), pause=0):
-                return  # a game in quarantine, or after a fence, stays in the log
-            await self.around.saver.drain()
-
-    def chores(self) -> Iterator[None]:
-        """Save what is unsaved for too long, pack what nobody needs: a game a step.
-
-        Whoever takes the steps may do other things in between, also close the partition.
-        """
-        now = self.around.loop.time()
-        for game in self.journal.unsaved_since(now - self.around.settings.snapshot_after, now):
-            cell = self.cells.get(game)
-            if cell is not None and not self.closed:
-                self.save(cell)
-                yield
-        for cell in self.residents.idle(now, self.audience.watched):
-            if cell is not None and not self.closed:
-                self.save(cell)
-            yield

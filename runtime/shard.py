@@ -206,7 +206,7 @@ class Shard:
             return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout / 2):
-                await mine.prepare()
+                await mine.keeping.prepare()
         mine.seal()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout / 2):
@@ -219,7 +219,7 @@ class Shard:
         mine.seal()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout):
-                await mine.settle()
+                await mine.keeping.settle()
                 await self._checkpoint(mine)
         self._drop(mine)
 
@@ -311,7 +311,7 @@ class Shard:
             await asyncio.sleep(_TICK_S)
             ticks += 1
             for partition in list(self.partitions.values()):
-                await in_slices(partition.chores())
+                await in_slices(partition.keeping.chores())
                 if ticks % max(1, round(self.settings.checkpoint_every / _TICK_S)) == 0:
                     await self._checkpoint(partition)
 

@@ -17,6 +17,7 @@ from persistence.kafka import outcomes
 from persistence.kafka.brokers import Brokers, BufferFull
 from persistence.kafka.outbox import Outbox
 from persistence.kafka.outcomes import Outcome
+from persistence.kafka.promises import Append, fail, keep
 from persistence.log import Claim, Fenced, LogError, Memory, Placed, Record, Unavailable
 from persistence.ownership import answers
 from persistence.ownership.actions import (
@@ -63,17 +64,6 @@ class Health(Protocol):
     def heard(self, *, well: bool) -> None:
         """A request was answered, or wasn't."""
         ...
-
-
-class Append:
-    """What the runtime waits for: one append, or two that became one (see `Memory.surrender`)."""
-
-    __slots__ = ("first", "future", "parts")
-
-    def __init__(self, future: Future[int]) -> None:
-        self.future = future
-        self.parts = 1
-        self.first = -1
 
 
 class Life:
@@ -219,7 +209,7 @@ class Life:
                 self._serve()
             case Drop():
                 # Loading a few games anew is what a take-over does: let the next owner do it.
-                self._fail(action.outputs, Fenced(self.partition, self.epoch))
+                fail(action.outputs, Fenced(self.partition, self.epoch))
                 self.machine.step_down("a batch was refused")
             case StepDown():
                 self._end(action)
@@ -355,7 +345,7 @@ class Life:
             flight = self.machine.batches.flight or self.machine.batches.following
             assert flight is not None
             append = next(each for each in flight.outputs if isinstance(each, Append))
-            append.parts += 1
+            append.join()
             self.machine.follow(records, append)
         rows = [*request.rows, *records]
         return await self._outbox.switch(self.partition, request, rows, unsaved, request.offset)
@@ -379,28 +369,14 @@ class Life:
             )
 
     def _release(self, releases: Sequence[Release]) -> None:
-        """Tell that all of these are durable; the last one ends where the log ends now."""
         machine = self.machine
-        end = machine.end + (machine.places if machine.phase == "outbox" else 0)
-        first = end - sum(len(each.records) for each in releases)
-        for release in releases:
-            for append in release.outputs:
-                append.first = first if append.first < 0 else append.first
-                append.parts -= 1
-                if not append.parts and not append.future.done():
-                    append.future.set_result(append.first)
-            first += len(release.records)
-
-    def _fail(self, outputs: Sequence[Append], error: LogError) -> None:
-        for append in outputs:
-            if not append.future.done():
-                append.future.set_exception(error)
+        keep(releases, machine.end + (machine.places if machine.phase == "outbox" else 0))
 
     def _end(self, action: StepDown) -> None:
         if action.reason not in (_RELEASED, _CLOSED):
             _log.warning("partition %d, epoch %d: %s", self.partition, self.epoch, action.reason)
         error = Unavailable(action.reason) if self._closing else Fenced(self.partition, self.epoch)
-        self._fail(action.outputs, error)
+        fail(action.outputs, error)
         self._fail_opening(error)
         for task in self._tasks:
             if task is not asyncio.current_task():

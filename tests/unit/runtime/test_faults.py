@@ -114,7 +114,7 @@ async def test_a_deadline_that_rings_while_a_partition_opens_meets_the_newest_st
         old = system.shard
         for partition in old.partitions.values():
             for cell in partition.cells.values():
-                partition.save(cell)  # the snapshot with the deadline
+                partition.keeping.save(cell)  # the snapshot with the deadline
         await until(lambda: "g1" in system.store.rows)
         for amount in (2, 3):
             await system.do("g1", "add", amount=amount)

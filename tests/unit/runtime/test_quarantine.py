@@ -21,7 +21,7 @@ async def test_the_log_keeps_what_a_quarantined_game_needs_and_the_shard_tells_h
         for _ in range(20):
             await system.do(GOOD, "add")
         shard = system.shard
-        shard.partitions[HOME].save(shard.partitions[HOME].cells[GOOD])
+        shard.partitions[HOME].keeping.save(shard.partitions[HOME].cells[GOOD])
         await until(lambda: system.log.checkpoints[HOME])
         assert system.log.checkpoints[HOME] == 1  # where the bad game's first event is
         assert (shard.status()["failed_games"], shard.status()["to_replay"]) == (1, 22)
@@ -34,6 +34,6 @@ async def test_the_log_keeps_what_a_quarantined_game_needs_and_the_shard_tells_h
         assert shard.status()["failed_games"] == 0
         await until(lambda: BAD in shard.partitions[HOME].cells)
         for cell in list(shard.partitions[HOME].cells.values()):
-            shard.partitions[HOME].save(cell)
+            shard.partitions[HOME].keeping.save(cell)
         await until(lambda: shard.status()["to_replay"] == 0)
         assert system.log.checkpoints[HOME] == len(system.log.records[HOME])

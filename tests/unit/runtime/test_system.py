@@ -293,7 +293,7 @@ async def test_passive_games_come_back_as_they_were():
         await system.do("g1", "add", amount=4)
         partition = next(p for p in system.shard.partitions.values() if "g1" in p.cells)
         await until(lambda: partition.cells["g1"].clean)
-        deque(partition.chores(), maxlen=0)
+        deque(partition.keeping.chores(), maxlen=0)
         assert "g1" not in partition.cells
         assert partition.residents.resting == 1
         assert (await system.total("g1")).total == 4
