@@ -47,6 +47,7 @@ class FakeHouse:
         self.moves: list[int] = []
         self.seen_by_opponent = 0
         self.ended: list[Ended] = []
+        self.begun_at: list[int] = []
 
     def next_script(self) -> Script | None:
         return self.scripts.pop() if self.scripts else None
@@ -63,7 +64,7 @@ class FakeHouse:
         self.seen_by_opponent += 1
 
     def opened(self, table: Table) -> None:
-        pass
+        self.begun_at.append(table.sides[0].seq)
 
     def over(self, ended: Ended) -> None:
         self.ended.append(ended)
@@ -130,6 +131,11 @@ async def test_a_game_is_played_to_its_end(setting: Setting) -> None:
     assert [(e.winner, e.ending) for e in setting.house.ended] == [("black", "resignation")]
     assert white.last["type"] == black.last["type"] == "unsubscribe"
     assert not setting.house.tally.wrong
+
+
+async def test_who_watches_a_table_begins_where_its_players_do(setting: Setting) -> None:
+    """The house hears of a game when the table follows it, and not the one before."""
+    assert setting.house.begun_at == [2]
 
 
 async def test_the_next_move_waits_for_the_opponent(setting: Setting) -> None:
