@@ -89,8 +89,8 @@ class GatewaySettings(Struct, frozen=True, kw_only=True):
     """Sockets are pinged so often; one that hasn't answered by the next time is closed."""
     fanout: _Count = 500
     """The most sockets written to before others get their turn."""
-    crowd: _Some = 20
-    """With more sockets than this at a game, changes of who's there gather for a second."""
+    gather: _Positive = 1.0
+    """Changes of who watches a game gather for so long after the last was told."""
 
     connections: _Count = 60_000
     stop_seconds: _Some = 5

@@ -6,7 +6,7 @@ transports. Players come first; a crowd of watchers is written to a few hundred 
 
 from __future__ import annotations
 
-from asyncio import AbstractEventLoop
+from asyncio import AbstractEventLoop, TimerHandle
 from collections import deque
 from collections.abc import Callable
 from typing import Protocol
@@ -19,7 +19,6 @@ from runtime.router import Router
 
 Opening = Packed | Missed | Refused | Away
 _LATER = 1 << 62
-_GATHER_S = 1.0
 
 
 class Outlet(Protocol):
@@ -80,7 +79,11 @@ class Topic:
         self.game = game
         self.players: list[Subscriber] = []
         self.watchers: dict[Subscriber, None] = {}
-        self.gathering = False
+        self.told_at = float("-inf")
+        """When the game's owner last heard who is connected, by the loop's clock..."""
+        self.told: frozenset[str | None] = frozenset()
+        """...and which of its players were."""
+        self.gathering: TimerHandle | None = None
         self._topics = topics
         self._crowd: deque[tuple[int, bytes]] = deque()
         self._rest: list[Subscriber] = []
@@ -159,6 +162,10 @@ class Topic:
         present = [s for some in (self.players, self.watchers) for s in some if s.seq < _LATER]
         return list({s.user: None for s in present if s.user is not None}), len(present)
 
+    def present(self) -> frozenset[str | None]:
+        """Return which of the players are connected."""
+        return frozenset(s.user for s in self.players if s.seq < _LATER)
+
 
 class Topics:
     """All games that somebody here follows."""
@@ -170,7 +177,7 @@ class Topics:
         self.counts = counts
         self.loop = loop
         self.fanout = settings.fanout
-        self._crowd = settings.crowd
+        self._gather = settings.gather
         self._timeout = settings.answer_timeout
         self._router = router
         self._topics: dict[str, Topic] = {}
@@ -212,6 +219,8 @@ class Topics:
             return
         del self._topics[game]
         self._changed.pop(topic, None)
+        if topic.gathering is not None:
+            topic.gathering.cancel()
         self.counts.topics -= 1
         self._router.attend(game, (), 0)
         self._router.unwatch(game)
@@ -223,25 +232,30 @@ class Topics:
             topic.promote(subscriber)
 
     def changed(self, game: str) -> None:
-        """Tell the game's owner soon who is connected; of a crowd, not at every change."""
+        """Tell the game's owner who is connected: of a player soon, of watchers not too often.
+
+        Everybody at the game hears of it, so whoever comes and goes would be heard by all.
+        """
         topic = self._topics.get(game)
         if topic is None:
-            return
-        if len(topic) > self._crowd:
-            if not topic.gathering:
-                topic.gathering = True
-                self.loop.call_later(_GATHER_S, self._gathered, topic)
             return
         if not self._changed:
             self.loop.call_soon(self._attend)
         self._changed[topic] = None
 
-    def _gathered(self, topic: Topic) -> None:
-        topic.gathering = False
-        if self._topics.get(topic.game) is topic:
-            self._router.attend(topic.game, *topic.attendance())
-
     def _attend(self) -> None:
         changed, self._changed = self._changed, {}
+        now = self.loop.time()
         for topic in changed:
-            self._router.attend(topic.game, *topic.attendance())
+            wait = topic.told_at + self._gather - now
+            if wait <= 0 or topic.present() != topic.told:
+                self._tell(topic)
+            elif topic.gathering is None:
+                topic.gathering = self.loop.call_later(wait, self._tell, topic)
+
+    def _tell(self, topic: Topic) -> None:
+        if topic.gathering is not None:
+            topic.gathering.cancel()
+            topic.gathering = None
+        topic.told_at, topic.told = self.loop.time(), topic.present()
+        self._router.attend(topic.game, *topic.attendance())

@@ -310,10 +310,10 @@ class Silence:
         self.attended.append((list(users), watchers))
 
 
-async def crowd(count: int, fanout: int):
+async def crowd(count: int, fanout: int, gather: float = 60.0):
     """Return (router, topics, player, its outlet, watchers, order) with everybody let in."""
     router, order = Silence(), []
-    settings = GatewaySettings(fanout=fanout, crowd=5)
+    settings = GatewaySettings(fanout=fanout, gather=gather)
     topics = Topics(router, settings, Counts(), asyncio.get_running_loop())
     members = []
     for n in range(count):
@@ -357,16 +357,26 @@ async def test_who_leaves_or_comes_in_the_midst_of_a_crowds_event_gets_it_never_
     assert [json.loads(f[2:])["seq"] for f in new.outlet.frames] == [3]
 
 
-async def test_the_presence_of_a_crowd_is_told_seldom():
-    """A handful is told at once and once a turn; in a crowd changes gather."""
+async def test_comings_and_goings_of_watchers_are_told_seldom_those_of_players_at_once():
+    """The first is told in the same turn; then watchers' gather, and a player's takes them along."""
     router, topics, members, _ = await crowd(4, 500)
     await asyncio.sleep(0)
     assert router.attended == [(["u3", "u0", "u1", "u2"], 4)]
-    router, topics, members, _ = await crowd(50, 500)
-    for _ in range(3):
-        await asyncio.sleep(0)
-    assert router.attended == []
-    for member in members[1:]:
+    for member in members[:2]:
         topics.leave("g", member)
+        await asyncio.sleep(0)
+    assert len(router.attended) == 1
+    topics.leave("g", members[3])
     await asyncio.sleep(0)
-    assert router.attended == [(["u0"], 1)]
+    assert router.attended[1:] == [(["u2"], 1)]
+
+
+async def test_what_has_gathered_is_told_after_a_while():
+    """Nobody's coming or going is forgotten, and many of them are one message."""
+    router, topics, members, _ = await crowd(50, 500, gather=0.05)
+    await asyncio.sleep(0)
+    for member in members[1:49]:
+        topics.leave("g", member)
+        await asyncio.sleep(0)
+    await until(lambda: router.attended[-1] == (["u49", "u0"], 2))
+    assert len(router.attended) < 10
