@@ -33,6 +33,7 @@ from gateway.session import Hall
 from gateway.settings import GatewaySettings
 from gateway.socket import RESTART, LateWriter, Surroundings
 from gateway.topics import Topics
+from gateway.turns import Turns
 from gateway.views import Views
 from runtime.router import Router
 
@@ -87,6 +88,7 @@ class App:
             settings,
             self.counts,
             set(),
+            Turns(loop),
         )
         self._heartbeat = Heartbeat(loop, settings.heartbeat)
         around = Surroundings(

@@ -48,7 +48,8 @@ from gateway.resume import ResumeTokens
 from gateway.settings import GatewaySettings
 from gateway.socket import INTERNAL, NO_SUCH_GAME, TRY_LATER, UNAUTHENTICATED, GameSocket
 from gateway.topics import Opening, Subscriber, Topics
-from runtime.asks import Answer, Ask, Away, Done, Refused
+from gateway.turns import Turns
+from runtime.asks import Answer, Ask, Away, Done, Missed, Packed, Refused
 from runtime.router import Router
 
 _MISTAKES = ("invalid_request", "unknown_command", "no_such_game")
@@ -69,6 +70,8 @@ class Hall(Struct, frozen=True):
     settings: GatewaySettings
     counts: Counts
     sessions: set[Session]
+    turns: Turns
+    """In which subscriptions begin."""
 
 
 class Session:
@@ -276,6 +279,13 @@ class Session:
         if isinstance(opening, Refused | Away):
             self._leave(game)
             self._not_opened(game, key, opening)
+        else:
+            self._hall.turns.add(partial(self._begin, game, subscriber, key, opening))
+
+    def _begin(
+        self, game: str, subscriber: Subscriber, key: str | None, opening: Packed | Missed
+    ) -> None:
+        if subscriber.left:
             return
         resume = self._new_resume(game)
         try:

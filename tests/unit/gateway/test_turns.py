@@ -1,0 +1,45 @@
+"""Dear work takes turns."""
+
+import asyncio
+
+from gateway.turns import Turns
+
+
+async def test_one_piece_a_turn_in_order_and_others_between():
+    """The first is done at once, and before each other one everybody else has had a turn."""
+    loop, done = asyncio.get_running_loop(), []
+    turns = Turns(loop)
+    for n in range(4):
+        turns.add(lambda n=n: done.append(n))
+    assert done == [0]
+    while len(done) < 4:
+        before = len(done)
+        done_by_others: list[int] = []
+        loop.call_soon(done_by_others.append, 1)
+        await asyncio.sleep(0)
+        assert len(done) <= before + 1
+        assert done_by_others
+    assert done == [0, 1, 2, 3]
+
+
+async def test_a_piece_that_fails_keeps_nobody_waiting():
+    """The loop hears of the failure; the next piece is done."""
+    loop, done, heard = asyncio.get_running_loop(), [], []
+    loop.set_exception_handler(lambda _, context: heard.append(context["exception"]))
+    turns = Turns(loop)
+    turns.add(lambda: done.append(0))
+    turns.add(lambda: 1 / 0)
+    turns.add(lambda: done.append(2))
+    for _ in range(4):
+        await asyncio.sleep(0)
+    assert done == [0, 2]
+    assert [type(error) for error in heard] == [ZeroDivisionError]
+
+
+async def test_a_piece_may_add_another():
+    """It comes in its own turn."""
+    turns, done = Turns(asyncio.get_running_loop()), []
+    turns.add(lambda: turns.add(lambda: done.append(1)))
+    assert done == []
+    await asyncio.sleep(0)
+    assert done == [1]
