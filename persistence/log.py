@@ -112,11 +112,12 @@ class Unavailable(LogError):  # noqa: N818  (as in HTTP)
 class EventLog(Protocol):
     """Appends of one partition are in order and one at a time; those of many run together."""
 
-    async def claim(self, partition: int, epoch: int, owner: str) -> Claim:
+    async def claim(self, partition: int, epoch: int, owner: str, known: int = 0) -> Claim:
         """Open `partition` at `epoch` and shut out every older owner.
 
         When it returns, no append under an older epoch can succeed any more, and every one that
-        did lies below `head`.
+        did lies below `head`. What lies below `known` the caller has from elsewhere: a log that
+        reads ahead needn't begin before it.
 
         Raises:
             Fenced: If the assignment names another owner or epoch, or this epoch was opened before.

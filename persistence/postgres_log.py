@@ -87,7 +87,13 @@ class PostgresLog:
         )
         return (rows[0][0], rows[0][1]) if rows else None
 
-    async def claim(self, partition: int, epoch: int, owner: str) -> Claim:
+    async def claim(
+        self,
+        partition: int,
+        epoch: int,
+        owner: str,
+        known: int = 0,  # noqa: ARG002  (nothing is read here)
+    ) -> Claim:
         """See `EventLog.claim`. After `Unavailable`, ask for a new epoch: it may have happened."""
         async with self._database.transaction() as cursor:
             opened = await open_row(cursor, partition, epoch, owner)

@@ -233,6 +233,14 @@ class Journal:
         return old
 
     @property
+    def done(self) -> int:
+        """The offset below which all is durable, and every effect was taken."""
+        undurable = len(self._open.records)
+        if self._flight is not None:
+            undurable += len(self._flight.records)
+        return min(self.end - undurable, min(self._unsent, default=self.end))
+
+    @property
     def sends(self) -> bool:
         """Whether effects of events in the log weren't taken yet."""
         return bool(self._unsent)

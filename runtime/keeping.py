@@ -48,6 +48,8 @@ class Keeping:
     def _saved(self, cell: Cell, whole: bool) -> None:
         if whole:
             self._journal.snapshotted(cell.game)
+            if self._partition.warming is not None:
+                self._partition.warming.saved.add(cell.game)
         else:  # the store was at another seq than we thought; now we know, and try again
             self._journal.unsnapshotted(cell.game)
         unsaved = cell.seq - cell.saved

@@ -16,12 +16,13 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from random import Random
 from time import monotonic, time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Struct
 
 from actors.behaviour import Context, Rejected, Repeated
+from persistence.hot_state import HotState
 from persistence.log import Claim, EventLog, LogError
 from persistence.snapshots import SnapshotStore
 from runtime import marks
@@ -40,6 +41,9 @@ from runtime.returning import Returning
 from runtime.saving import Loader, Saver
 from runtime.settings import ShardSettings
 from runtime.wire import AwayOut, CommandIn, DoneOut, MovedOut, RefusedOut
+
+if TYPE_CHECKING:
+    from runtime.warming import Warming
 
 _log = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
@@ -64,6 +68,7 @@ class Surroundings(Struct, frozen=True):
     overloaded: Callable[[], bool]
     agree: Callable[[], Awaitable[None]]
     """Learn which versions may be written; raises `runtime.formats.Unfit`."""
+    hot: HotState | None = None
 
 
 class Partition:
@@ -86,6 +91,8 @@ class Partition:
         self.closed = False
         self.revived = Event()
         """Set once every game of the log's tail is in memory (see `runtime.opening`)."""
+        self.warming: Warming | None = None
+        """Writes what is durable to the hot state, if there's one (see `runtime.opening`)."""
         self.checkpointed = claim.checkpoint
         self.events = 0
         self._ahead = max(time() * 1000, claim.at) - monotonic() * 1000
@@ -351,6 +358,8 @@ class Partition:
 
     def committed(self, batch: Batch) -> None:
         """Tell everybody what is durable now."""
+        if self.warming is not None:
+            self.warming.heard.append(batch.records)
         publish, every = self.audience.publish, self.around.settings.snapshot_events
         for note in batch.notes:
             note.cell.durable = note.seq

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 
+from persistence.hot_state import Warm
 from persistence.log import LogError, Unavailable
 from persistence.snapshots import Stored
 from runtime.agenda import Agenda
@@ -39,7 +40,8 @@ class Residents:
         self.now = now
         """The loop's time at the last round: fine enough for `Cell.touched`, and one object."""
         self._kinds = kinds
-        self._loader = loader
+        self.loader = loader
+        """Reads games from where they rest; `runtime.opening` has one of its own for a while."""
         self._settings = settings
         self._resting = Resting(kinds)
         self._loading: dict[str, list[Callable[[Found], None]]] = {}
@@ -47,7 +49,7 @@ class Residents:
         self._first_look = min(settings.save_idle_after, settings.passivate_after)
         self.activated: Callable[[Cell], None] = lambda _: None
         """Hears of every cell that comes (back) to life, before anybody else sees it."""
-        self.revive: Callable[[str, Stored | None], Found] = lambda _game, _stored: None
+        self.revive: Callable[[str, Stored | Warm | None], Found] = lambda _game, _stored: None
         """Brings a game to life that the log knows more of than the store; None: it doesn't."""
         self.unread: Callable[[str, int], tuple[int, Sequence[bytes]] | None] = lambda _g, _a: None
         """(game, after) -> (seq, events after `after`) of a game that `revive` would bring to life;
@@ -81,15 +83,15 @@ class Residents:
             then(found)
         else:
             self._loading[game] = [then]
-            self._loader.load(game, lambda stored: self._loaded(game, stored))
+            self.loader.load(game, lambda stored: self._loaded(game, stored))
 
-    def _loaded(self, game: str, stored: Stored | LogError | None) -> None:
+    def _loaded(self, game: str, stored: Stored | Warm | LogError | None) -> None:
         waiting = self._loading.pop(game, [])
         found = self._woken(game, stored)
         for then in waiting:
             then(found)
 
-    def _woken(self, game: str, stored: Stored | LogError | None) -> Found:
+    def _woken(self, game: str, stored: Stored | Warm | LogError | None) -> Found:
         # Whoever came first made it live: a "create" that overtook this load, or a take-over that
         # replays every game in its turn.
         if (cell := self.cells.get(game)) is not None:

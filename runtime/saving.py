@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from time import time
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
+from persistence.hot_state import Warm
 from persistence.log import LogError
 from persistence.snapshots import Snapshot, SnapshotStore, Stored
 from runtime.cell import Cell
@@ -140,7 +141,15 @@ class Saver:
             self._hurry.set()
 
 
-Then = Callable[[Stored | LogError | None], None]
+Then = Callable[[Stored | Warm | LogError | None], None]
+
+
+class Shelf(Protocol):
+    """Where games are read from."""
+
+    async def load(self, games: Sequence[str]) -> Mapping[str, Stored | Warm]:
+        """Return those of `games` that are there; raises `persistence.log.LogError`."""
+        ...
 
 
 _AT_ONCE = 25
@@ -150,7 +159,7 @@ _AT_ONCE = 25
 class Loader:
     """Reads games from the store, those asked for in one turn of the loop together."""
 
-    def __init__(self, store: SnapshotStore) -> None:
+    def __init__(self, store: Shelf) -> None:
         """Read from `store`."""
         self._store = store
         self._asked: dict[str, list[Then]] = {}
@@ -168,9 +177,7 @@ class Loader:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _run(
-        self, asked: dict[str, list[Callable[[Stored | LogError | None], None]]]
-    ) -> None:
+    async def _run(self, asked: dict[str, list[Then]]) -> None:
         try:
             found = await self._store.load(list(asked))
         except LogError as error:

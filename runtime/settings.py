@@ -23,6 +23,8 @@ class ShardSettings(Struct, frozen=True, kw_only=True):
     resting_games: int = 200_000
     """So many packed games stay in memory; beyond it the oldest is dropped (it's in the store)."""
     checkpoint_every: float = 2.0
+    warm_every: float = 1.0
+    """So old the hot state may be, if there's one: what a take-over reads of the log."""
     touch_every: float = 1.0
     """How often the owner says that it lives: the precision of the uncharged time of an outage."""
     lease: float = 3.0

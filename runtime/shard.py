@@ -7,11 +7,12 @@ import contextlib
 import logging
 import os
 import ssl
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 from time import monotonic
 from typing import Any
 
 from actors.behaviour import Behaviour
+from persistence.hot_state import HotState
 from persistence.log import EventLog, Fenced, LogError
 from persistence.snapshots import SnapshotStore
 from runtime.behaviours import Kind
@@ -25,6 +26,7 @@ from runtime.reading import Reading
 from runtime.saving import Loader, Saver
 from runtime.settings import ShardSettings
 from runtime.slices import in_slices
+from runtime.warming import Warmer
 from runtime.wire import (
     AttendIn,
     CommandIn,
@@ -107,6 +109,9 @@ class Shard:
         """Hears of a (partition, epoch) that was served, and is no longer."""
         self.formats: Callable[[], Awaitable[Formats]] = _nothing_agreed
         """Reads which versions may be written; it's asked after each claim."""
+        self.hot: HotState | None = None
+        """Where unsaved games are written behind, if anywhere; `start` takes it."""
+        self._warmer: Warmer | None = None
         self._readings: dict[int, Reading] = {}
         self._links: set[ShardLink] = set()
         self._log, self._store = stores
@@ -138,7 +143,11 @@ class Shard:
             lost=self._lost,
             overloaded=lambda: self._lag_ms > self.settings.shed_lag_ms,
             agree=self._agree,
+            hot=self.hot,
         )
+        if self.hot is not None:
+            self._warmer = Warmer(self.hot, self.settings.warm_every)
+            self._spawn(self._warmer.run(self.partitions, self._in_outbox))
         self._server = await loop.create_server(self._connection, host, 0, ssl=tls)
         for task in (self._saver.run(), self._tick(), self._touch(), self._measure()):
             self._spawn(task)
@@ -347,9 +356,14 @@ class Shard:
     def _events(self) -> int:
         return self._events_closed + sum(p.events for p in self.partitions.values())
 
+    def _in_outbox(self) -> Collection[int]:
+        found: Any = self._log.status().get("in_outbox", ())
+        return found
+
     def status(self) -> dict[str, object]:
         """Return this shard's line of GET /shards."""
         partitions = sorted(self.partitions.values(), key=lambda p: p.id)
+        warmer = self._warmer
         return {
             "pid": os.getpid(),
             "partitions": [{"id": p.id, "epoch": p.epoch} for p in partitions],
@@ -364,6 +378,7 @@ class Shard:
             "snapshots": self._saver.rows,
             "links": len(self._links),
             "log": self._log.status(),
+            "hot_state": warmer.status(partitions) if warmer is not None else None,
         }
 
     async def stop(self, timeout: float) -> None:

@@ -91,7 +91,7 @@ class Life:
         self._opening: Future[Claim] = self._loop.create_future()
         self._memory: Future[Memory] = self._loop.create_future()
         self._opened: Opened | None = None
-        self._head = self._checkpoint = 0
+        self._head = self._checkpoint = self._known = self._start = 0
         self._tail: list[Placed] | None = None
         self._unknown = 0
         self._performing = self._closing = False
@@ -107,8 +107,8 @@ class Life:
 
     # --- what the runtime wants ------------------------------------------------------------------
 
-    async def open(self) -> Claim:
-        """Claim the partition and return what is to be replayed.
+    async def open(self, known: int = 0) -> Claim:
+        """Claim the partition and return what is to be replayed; read nothing below `known`.
 
         While Kafka is away, and the partition isn't in the outbox, it goes on trying.
 
@@ -116,6 +116,7 @@ class Life:
             Fenced: If it isn't ours (any more).
             Unavailable: If nobody knows whether the epoch was opened.
         """
+        self._known = known
         self.machine.tick(self._loop.time() * 1000)
         self.machine.open()
         self.perform()
@@ -127,7 +128,7 @@ class Life:
 
     def take_tail(self, start: int, end: int) -> list[Placed] | None:
         """Return what a replay begins with, if that is asked for, once: the claim read it."""
-        if (start, end) != (self._checkpoint, self._head):
+        if (start, end) != (self._start, self._head):
             return None
         tail, self._tail = self._tail, None
         return tail
@@ -310,7 +311,9 @@ class Life:
             raise Truncated(self.partition, request.start, request.end)
         tail: list[Placed] = []
         highest = 0
-        read = self._brokers.read(self.partition, request.start, request.end)
+        known = self._known <= request.end + 1  # else it's of another log
+        start = max(request.start, self._known) if known else request.start
+        read = self._brokers.read(self.partition, start, request.end)
         async for batch in read:
             for offset, entry in batch:
                 if isinstance(entry, PartitionOpened):
@@ -318,7 +321,7 @@ class Life:
                 else:
                     tail.append((offset, entry))
         self._tail = tail
-        self._checkpoint, self._head = request.start, request.end + 1
+        self._start, self._checkpoint, self._head = start, request.start, request.end + 1
         return answers.Loaded(request.number, highest)
 
     async def _load_outbox(self, request: LoadOutbox) -> Answer:
@@ -328,7 +331,8 @@ class Life:
         assert self._opened is not None
         offset = self._opened.row.offset
         self._tail = [(offset + place, record) for place, record in enumerate(rows)]
-        self._checkpoint, self._head = offset, offset + len(rows)
+        self._start = self._checkpoint = offset
+        self._head = offset + len(rows)
         return answers.Loaded(request.number, 0, len(rows))
 
     async def _switch(self, request: SwitchRow) -> Answer:

@@ -48,7 +48,7 @@ class KafkaLog:
 
     # --- owning ----------------------------------------------------------------------------------
 
-    async def claim(self, partition: int, epoch: int, owner: str) -> Claim:
+    async def claim(self, partition: int, epoch: int, owner: str, known: int = 0) -> Claim:
         """See `EventLog.claim`. It waits while Kafka is away, unless it goes on in the outbox.
 
         After `Unavailable`, ask for a new epoch: it may have happened.
@@ -62,7 +62,7 @@ class KafkaLog:
             older.superseded(epoch)
         opening.add(life)
         try:
-            claim = await life.open()
+            claim = await life.open(known)
         except asyncio.CancelledError:
             life.close()
             raise

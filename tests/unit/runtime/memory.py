@@ -28,7 +28,7 @@ class MemoryLog:
         for append in held or []:
             self._land(*append)
 
-    async def claim(self, partition: int, epoch: int, owner: str) -> Claim:
+    async def claim(self, partition: int, epoch: int, owner: str, known: int = 0) -> Claim:
         if epoch <= self.epochs[partition]:
             raise Fenced(partition, epoch)
         self.epochs[partition] = epoch

@@ -140,7 +140,7 @@ async def test_an_opening_that_comes_too_late_is_refused():
         shard = system.shard
         claim, slow = system.log.claim, asyncio.Event()
 
-        async def claims(partition, epoch, owner):
+        async def claims(partition, epoch, owner, known):
             claimed = await claim(partition, epoch, owner)
             if epoch == 2:
                 await slow.wait()
