@@ -85,7 +85,10 @@ def run_command(
     ] = None,
     full: Annotated[
         bool,
-        typer.Option(help="Events go to a real Kafka, started here (needs Java); fixed as well."),
+        typer.Option(
+            help="Events go to a real Kafka, started here (needs Java); fixed as well. Hot state is"
+            " in a Valkey, started here, too."
+        ),
     ] = False,
     kafka: Annotated[
         str | None,
@@ -93,6 +96,14 @@ def run_command(
             help="Events go to this Kafka (HOST:PORT, ...); its topic, replication and min_insync"
             " are GAMESHARD_KAFKA_TOPIC and so on.",
             envvar="GAMESHARD_KAFKA",
+        ),
+    ] = None,
+    redis: Annotated[
+        str | None,
+        typer.Option(
+            help="A Redis (redis://...) for hot state: take-overs read less of the log. It may"
+            " come, go and lose everything at any time.",
+            envvar="GAMESHARD_REDIS",
         ),
     ] = None,
 ) -> None:
@@ -109,6 +120,7 @@ def run_command(
         partitions=partitions,
         dsn=dsn,
         kafka=_settings(KafkaSettings, "KAFKA", servers=kafka or "") if kafka or full else None,
+        redis=redis or ("" if full else None),
         gateway=_settings(GatewaySettings, "GATEWAY"),
         shard=_settings(ShardSettings, "SHARD"),
         router=_settings(RouterSettings, "ROUTER"),

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from gateway.asked import Asked, Stopped
 from gateway.events import Events
+from gateway.hot import HotServer
 from gateway.installed import DataDirectory, Running
 from gateway.settings import GatewayConfig, GatewaySettings
 from persistence.installation import Installation, Mismatch, install
@@ -45,6 +46,8 @@ class RunOptions(Struct, frozen=True, kw_only=True):
     dsn: str | None = None
     kafka: KafkaSettings | None = None
     """Where events go if not into Postgres; without `servers` to a broker of our own."""
+    redis: str | None = None
+    """URL of a Redis for the hot state; empty: a Valkey of our own; None: there's none."""
     gateway: GatewaySettings = GatewaySettings()
     shard: ShardSettings = ShardSettings()
     router: RouterSettings = RouterSettings()
@@ -63,6 +66,7 @@ class System:
         self._data = DataDirectory(options.data)
         self._postgres: LocalPostgres | None = None
         self._events: Events | None = None
+        self._hot: HotServer | None = None
         self._cluster: Cluster | None = None
         self._port: socket.socket | None = None
         self._locked = False
@@ -108,6 +112,7 @@ class System:
         return ClusterConfig(
             dsn=dsn,
             kafka=kafka,
+            redis=self._start_hot(),
             secret=self._data.secret(),
             partitions=partitions,
             shards=self._options.shards,
@@ -167,6 +172,17 @@ class System:
         except (ServiceError, OSError) as error:
             raise RunError(f"Kafka can't start: {error}") from error
 
+    def _start_hot(self) -> str | None:
+        if self._options.redis is None:
+            return None
+        self._hot = HotServer(self._data.folder / "valkey", self._options.redis, self._say)
+        if self._hot.ours:
+            self._step("Valkey")
+        try:
+            return self._hot.start()
+        except (ServiceError, OSError) as error:
+            raise RunError(f"Valkey can't start: {error}") from error
+
     def _prepare_events(self, config: ClusterConfig) -> None:
         if self._events is not None and config.kafka is not None:
             try:
@@ -197,6 +213,8 @@ class System:
             processes.append({"role": "postgres", "pid": self._postgres.pid})
         if self._events is not None and self._events.pid is not None:
             processes.append({"role": "kafka", "pid": self._events.pid})
+        if self._hot is not None and self._hot.pid is not None:
+            processes.append({"role": "valkey", "pid": self._hot.pid})
         self._noted = cluster.note(processes)
 
     def tend(self) -> None:
@@ -210,6 +228,8 @@ class System:
         if self._postgres is not None and not self._postgres.running:
             self._revive(self._postgres)
         if self._events is not None and self._events.tend():
+            self._noted = False
+        if self._hot is not None and self._hot.tend():
             self._noted = False
         if not self._noted and self._cluster is not None:
             self._note_processes(self._cluster)
@@ -241,6 +261,8 @@ class System:
                 self._postgres.stop()
             if self._events is not None:
                 self._events.stop()
+            if self._hot is not None:
+                self._hot.stop()
             if self._port is not None:
                 self._port.close()
             self._data.unlock()

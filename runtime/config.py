@@ -42,6 +42,7 @@ class ClusterConfig(Struct, frozen=True, kw_only=True):
         namespace: Ray namespace, and the name of the installation in the store.
         dsn: How to reach Postgres (libpq's words).
         kafka: Where the events go; None: into Postgres as well.
+        redis: URL of a Redis for hot state and the copy of the routing table; None: there's none.
         secret: What the cluster's own processes prove themselves by.
         partitions: How many partitions the log has; can't change on existing data.
         shards: How many shards there shall be; None: as many as the last time, or one.
@@ -58,6 +59,7 @@ class ClusterConfig(Struct, frozen=True, kw_only=True):
     dsn: str
     secret: bytes
     kafka: KafkaSettings | None = None
+    redis: str | None = None
     namespace: str = "gameshard"
     partitions: int = 8
     shards: int | None = None

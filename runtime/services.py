@@ -13,6 +13,8 @@ import msgspec
 
 from actors.behaviour import Behaviour
 from persistence.log import LogError
+from persistence.redis_hot_state import RedisHotState
+from persistence.redis_routes import RedisRoutes
 from runtime.asks import Ask, Away, Done, GameError, Packed, Refused
 from runtime.behaviours import load
 from runtime.config import COORDINATOR, ClusterConfig
@@ -20,6 +22,7 @@ from runtime.coordinator import Coordinator, Standing
 from runtime.describe import describe
 from runtime.formats import Unfit, offers
 from runtime.host import Peers
+from runtime.mirror import mirror
 from runtime.operations import Operations, Progress, Refusal, decode
 from runtime.orders import Beat
 from runtime.router import Router
@@ -111,6 +114,8 @@ class ShardService:
         )
         self._shard.on_lost = self._lost
         self._shard.formats = self._stores.formats.read
+        redis = self._config.redis
+        self._hot = self._shard.hot = RedisHotState(redis) if redis is not None else None
         self._refused = ""
         tls = self._config.tls.context(server=True) if self._config.tls else None
         self._address = await self._shard.start(self._config.host, tls)
@@ -238,6 +243,8 @@ class ShardService:
         """Release all partitions, so that the next owner has nothing to replay."""
         self._beating.cancel()
         await self._shard.stop(10.0)
+        if self._hot is not None:
+            await self._hot.close()
         await self._router.close()
         await self._stores.close()
 
@@ -262,6 +269,10 @@ class CoordinatorService:
         supervisor = Supervisor(coordinator.ownership, self._peers, self._config)
         self._supervising = asyncio.create_task(supervisor.run())
         self._trimming = asyncio.create_task(self._trim())
+        self._copy: RedisRoutes | None = None
+        if self._config.redis is not None:
+            self._copy = RedisRoutes(self._config.redis)
+            self._copying = asyncio.create_task(mirror(coordinator.routes, self._copy))
 
     async def describe(self) -> dict[str, object]:
         """Return the body of GET /shards."""
@@ -319,4 +330,7 @@ class CoordinatorService:
         self._trimming.cancel()
         self._supervising.cancel()
         await self._coordinator.stop()
+        if self._copy is not None:
+            self._copying.cancel()
+            await self._copy.close()
         await self._stores.close()
