@@ -7,6 +7,7 @@ The jars are fetched once, by Maven, by name and version, and only if their chec
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import re
@@ -24,6 +25,7 @@ OLDEST = 17
 _DATA = Path(__file__).parent / "jars"
 _POM = _DATA / "pom.xml"
 _LOCK = _DATA / "jars.sha256"
+_FETCHING = "fetching-"
 _ADVICE = "On Debian: apt-get install default-jre-headless maven"
 
 
@@ -111,8 +113,11 @@ def fetch() -> Path:
         for archive in sorted(folder.glob("*/*.tar.gz")):
             _unpack(archive)
         # Whole or not at all; another process may have been faster.
-        with contextlib.suppress(OSError):
+        try:
             folder.rename(place)
+        except OSError as error:
+            if not place.exists():
+                raise ServiceError(f"The jars can't be put in {place}: {error}") from error
     return place
 
 
@@ -137,12 +142,8 @@ def _brought() -> Generator[Path]:
     mvn = shutil.which("mvn")
     if mvn is None:
         raise NotInstalled(f"There is no Maven here, which fetches the jars. {_ADVICE}")
-    try:
-        cache().mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ServiceError(f"Choose another folder by GAMESHARD_JARS: {error}") from error
-    with tempfile.TemporaryDirectory(dir=cache(), ignore_cleanup_errors=True) as outer:
-        folder = Path(outer) / "jars"
+    with _own_folder() as outer:
+        folder = outer / "jars"
         command = [mvn, "-B", "-q", "-ntp", "-Dstyle.color=never", f"-f{_POM}", f"-Dinto={folder}"]
         goals = ["dependency:copy-dependencies", "dependency:copy"]
         done = subprocess.run([*command, *goals], capture_output=True, text=True, check=False)
@@ -150,6 +151,44 @@ def _brought() -> Generator[Path]:
             words = "\n".join(done.stdout.splitlines()[:15])
             raise NotInstalled(f"Maven can't fetch the jars:\n{words}\n{done.stderr}")
         yield folder
+
+
+@contextlib.contextmanager
+def _own_folder() -> Generator[Path]:
+    """Yield a folder in the cache that is removed after: at the latest when others fetch."""
+    try:
+        cache().mkdir(parents=True, exist_ok=True)
+        with _locked(cache()):  # so that nobody sweeps ours before it's locked as well
+            _sweep()
+            made = tempfile.TemporaryDirectory(
+                prefix=_FETCHING, dir=cache(), ignore_cleanup_errors=True
+            )
+            locked = os.open(made.name, os.O_RDONLY)
+            fcntl.flock(locked, fcntl.LOCK_EX)
+    except OSError as error:
+        raise ServiceError(f"Choose another folder by GAMESHARD_JARS: {error}") from error
+    with made as folder:
+        try:
+            yield Path(folder)
+        finally:
+            os.close(locked)
+
+
+def _sweep() -> None:
+    """Remove what a fetch that was killed has left: nobody holds its lock any more."""
+    for left in cache().glob(f"{_FETCHING}*"):
+        with contextlib.suppress(OSError), _locked(left, fcntl.LOCK_NB):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path, how: int = 0) -> Generator[None]:
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | how)
+        yield
+    finally:
+        os.close(held)
 
 
 def _unpack(archive: Path) -> None:
