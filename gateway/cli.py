@@ -27,7 +27,7 @@ from gateway.settings import GatewaySettings
 from persistence.kafka.stores import KafkaSettings
 from persistence.log import LogError
 from runtime.behaviours import settable
-from runtime.settings import OwnershipTiming, RouterSettings, ShardSettings
+from runtime.settings import OwnershipTiming, RaySettings, RouterSettings, ShardSettings
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -106,6 +106,18 @@ def run_command(
             envvar="GAMESHARD_REDIS",
         ),
     ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            help='Run in this Ray (HOST:PORT, or "auto"), which has a node on this machine, instead'
+            " of one of our own; on which of its nodes, say GAMESHARD_RAY_GATEWAYS_ON and so on.",
+            envvar="GAMESHARD_RAY",
+        ),
+    ] = None,
+    url: Annotated[
+        str | None,
+        typer.Option(help="Where the gateways are found, if not at --host and --port from here."),
+    ] = None,
 ) -> None:
     """Start everything and run until Ctrl-C.
 
@@ -121,6 +133,8 @@ def run_command(
         dsn=dsn,
         kafka=_settings(KafkaSettings, "KAFKA", servers=kafka or "") if kafka or full else None,
         redis=redis or ("" if full else None),
+        ray=_settings(RaySettings, "RAY", address=ray or ""),
+        url=url.rstrip("/") if url else None,
         gateway=_settings(GatewaySettings, "GATEWAY"),
         shard=_settings(ShardSettings, "SHARD"),
         router=_settings(RouterSettings, "ROUTER"),

@@ -22,7 +22,7 @@ from persistence.local.server import ServiceError
 from persistence.log import LogError, Unavailable
 from runtime.cluster import Cluster
 from runtime.config import ClusterConfig
-from runtime.settings import OwnershipTiming, RouterSettings, ShardSettings
+from runtime.settings import OwnershipTiming, RaySettings, RouterSettings, ShardSettings
 from runtime.starting import StartError
 
 Say = Callable[[str], None]
@@ -48,6 +48,9 @@ class RunOptions(Struct, frozen=True, kw_only=True):
     """Where events go if not into Postgres; without `servers` to a broker of our own."""
     redis: str | None = None
     """URL of a Redis for the hot state; empty: a Valkey of our own; None: there's none."""
+    ray: RaySettings = RaySettings()
+    url: str | None = None
+    """Where the other commands find the gateways, if not at `host` and `port` of this machine."""
     gateway: GatewaySettings = GatewaySettings()
     shard: ShardSettings = ShardSettings()
     router: RouterSettings = RouterSettings()
@@ -87,20 +90,18 @@ class System:
             raise RunError(
                 f"Another gameshard runs on {self._data.folder}. Stop it, or use another --data."
             )
-        self._bind()
+        host, port = self._bind()
         dsn = self._options.dsn or self._start_postgres()
         kafka = self._start_events()
         config = self._config(dsn, self._install(dsn, kafka), kafka)
         self._prepare_events(config)
-        assert self._port is not None
-        host, port = self._port.getsockname()[:2]
         gateway = GatewayConfig(
             cluster=config, host=host, port=port, settings=self._options.gateway
         )
         self._cluster = Cluster(config, ("gateway.service:GatewayService", gateway))
         address = self._start_cluster(self._cluster)
         self._note_processes(self._cluster)
-        self.url = _url(host, port)
+        self.url = self._options.url or _url(host, port)
         self._data.announce(Running(self.url, os.getpid(), dsn, config.namespace, address, kafka))
 
     def _step(self, what: str) -> None:
@@ -113,6 +114,8 @@ class System:
             dsn=dsn,
             kafka=kafka,
             redis=self._start_hot(),
+            ray=self._options.ray,
+            host="" if self._options.ray.address else "127.0.0.1",
             secret=self._data.secret(),
             partitions=partitions,
             shards=self._options.shards,
@@ -136,9 +139,16 @@ class System:
             raise RunError(str(error)) from error
         return address
 
-    def _bind(self) -> None:
-        """Take the port now, so that a wrong one is told at once. It never listens: gateways do."""
+    def _bind(self) -> tuple[str, int]:
+        """Take the port now, so that a wrong one is told at once. It never listens: gateways do.
+
+        In a Ray that isn't ours they may be on other machines, and those of before be there still.
+        """
         host, port = self._options.host, self._options.port
+        if self._options.ray.address:
+            if not port:
+                raise RunError("Gateways in another Ray need a port of their own: --port.")
+            return host, port
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
             self._port = socket.socket(family)
@@ -151,6 +161,7 @@ class System:
         except OSError as error:
             where = _url(host, port).removeprefix("http://")
             raise RunError(f"Can't listen on {where}: {error.strerror}. Use --port.") from error
+        return self._port.getsockname()[:2]
 
     def _start_postgres(self) -> str:
         self._step("Postgres")

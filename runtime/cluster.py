@@ -11,9 +11,10 @@ from typing import Any
 
 import ray
 from ray.exceptions import RayError
+from ray.util import list_named_actors
 
-from runtime.config import COORDINATOR, ClusterConfig
-from runtime.host import launch
+from runtime.config import COORDINATOR, GATEWAY, ClusterConfig
+from runtime.host import Needs, launch
 from runtime.starting import START_S, StartError
 
 _log = logging.getLogger(__name__)
@@ -40,29 +41,41 @@ class Cluster:
         self._serving: set[str] = set()
 
     def start_ray(self) -> str:
-        """Start a Ray of our own on this machine, whatever others run here; return its address.
+        """Start a Ray of our own on this machine, or join the one that is set; return its address.
 
         Raises:
-            StartError: If it doesn't start.
+            StartError: If it doesn't start, or isn't there.
         """
+        try:
+            context = self._join() if self._config.ray.address else self._begin()
+        except (RayError, RuntimeError, OSError, ValueError) as error:
+            raise StartError(f"Ray doesn't start: {error}") from error
+        return context.address_info["gcs_address"]
+
+    def _join(self) -> Any:
+        return ray.init(
+            address=self._config.ray.address,
+            namespace=self._config.namespace,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            configure_logging=False,
+        )
+
+    def _begin(self) -> Any:
         # Ray would run our services at nice 15, so that any other process on the machine delays
         # games; here they're the purpose of the machine. Who may be more hurried later (see
         # `runtime.host`) lets them start patiently.
         os.environ.setdefault("RAY_worker_niceness", "10" if os.geteuid() == 0 else "0")
-        try:
-            context: Any = ray.init(
-                address="local",
-                namespace=self._config.namespace,
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                configure_logging=False,
-                object_store_memory=80 * 1024 * 1024,
-                _system_config=self._config.health.system_config(),
-            )
-        except (RayError, RuntimeError, OSError) as error:
-            raise StartError(f"Ray doesn't start: {error}") from error
-        return context.address_info["gcs_address"]
+        return ray.init(
+            address="local",
+            namespace=self._config.namespace,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            configure_logging=False,
+            object_store_memory=80 * 1024 * 1024,
+            _system_config=self._config.health.system_config(),
+        )
 
     def start(
         self, progress: Callable[[str], None], pause: Callable[[float], None] = sleep
@@ -83,6 +96,8 @@ class Cluster:
 
     def _start(self, progress: Callable[[str], None], pause: Callable[[float], None]) -> None:
         config = self._config
+        if config.ray.address:
+            self._clear(progress, pause)
         progress("coordinator")
         self._launch("runtime.services:CoordinatorService", COORDINATOR, config)
         self._started([COORDINATOR], pause)
@@ -90,7 +105,8 @@ class Cluster:
             self.call(COORDINATOR, "resize", config.shards)
         progress(f"{config.gateways} gateway{'s' if config.gateways != 1 else ''}")
         for name in config.gateway_names():
-            self._launch(self._gateway[0], name, self._gateway[1])
+            needs = Needs(resource=config.ray.gateways_on)
+            self._launch(self._gateway[0], name, self._gateway[1], needs)
         self._started(config.gateway_names(), pause)
         progress("shards")
         self._wait_until([COORDINATOR], "settled", pause)
@@ -106,8 +122,31 @@ class Cluster:
                     raise StartError("Not every partition has an owner. See: gameshard doctor")
                 pause(_PAUSE_S)
 
-    def _launch(self, factory: str, name: str, config: Any) -> None:
-        self._handles[name] = launch(factory, name, self._config.namespace, config)
+    def _clear(self, progress: Callable[[str], None], pause: Callable[[float], None]) -> None:
+        """Stop what an earlier run has left in a Ray that outlived it: it's told other settings."""
+        left = self._present()
+        for name in left:
+            self._handles[name] = ray.get_actor(name, self._config.namespace)
+        if COORDINATOR in left and not self.call(COORDINATOR, "keeps", self._config.secret):
+            self._handles.clear()
+            raise StartError("Another gameshard, of other data, runs in this Ray. Use another one.")
+        self._serving.update(left)
+        self._stop_all([name for name in left if name.startswith(GATEWAY)], progress)
+        self._stop_all(self._shards(), progress)
+        self._stop_all(list(self._handles), progress)
+        until = monotonic() + _STARTED_S
+        while present := self._present():
+            if monotonic() > until:
+                raise StartError(f"What an earlier run left doesn't end: {', '.join(present)}")
+            pause(_PAUSE_S)
+
+    def _present(self) -> list[str]:
+        """Return the names of our services that Ray knows."""
+        actors: Any = list_named_actors(all_namespaces=True)
+        return [each["name"] for each in actors if each["namespace"] == self._config.namespace]
+
+    def _launch(self, factory: str, name: str, config: Any, needs: Needs | None = None) -> None:
+        self._handles[name] = launch(factory, name, self._config.namespace, config, needs)
 
     def _started(self, names: list[str], pause: Callable[[float], None]) -> None:
         starting = {self._handles[name].__ray_ready__.remote(): name for name in names}
@@ -121,8 +160,16 @@ class Cluster:
             if not done:
                 if monotonic() > until:
                     late = ", ".join(starting.values())
-                    raise StartError(f"After {_STARTED_S:.0f} s this hasn't started: {late}")
+                    raise StartError(
+                        f"After {_STARTED_S:.0f} s this hasn't started: {late}{self._wanting()}"
+                    )
                 pause(_PAUSE_S)
+
+    def _wanting(self) -> str:
+        """Return in words which resource no machine has, if that's why."""
+        there: Any = ray.cluster_resources()
+        wanted = {self._config.ray.gateways_on, self._config.ray.shards_on} - {"", *there}
+        return f"; no machine in Ray has {' or '.join(sorted(wanted))}" if wanted else ""
 
     def call(self, name: str, method: str, *args: Any, timeout: float = 10.0) -> Any:
         """Call a service's method and return its answer."""
@@ -179,7 +226,7 @@ class Cluster:
             del self._handles[name]
 
     def stop_ray(self) -> None:
-        """Stop our Ray."""
+        """Stop our Ray, or leave the one that we joined."""
         ray.shutdown()
 
 

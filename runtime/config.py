@@ -8,9 +8,17 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from persistence.kafka.stores import KafkaSettings
-from runtime.settings import NodeHealth, OwnershipTiming, RouterSettings, ShardSettings
+from runtime.settings import (
+    NodeHealth,
+    OwnershipTiming,
+    RaySettings,
+    RouterSettings,
+    ShardSettings,
+)
 
 COORDINATOR = "coordinator"
+GATEWAY = "gateway-"
+"""What the names of gateways begin with."""
 
 
 class LinkTls(Struct, frozen=True):
@@ -47,13 +55,14 @@ class ClusterConfig(Struct, frozen=True, kw_only=True):
         partitions: How many partitions the log has; can't change on existing data.
         shards: How many shards there shall be; None: as many as the last time, or one.
         gateways: How many gateways share the port.
-        host: The address that links listen on.
+        host: The address that links listen on; empty: each node's own, as Ray knows it.
         tls: Encryption of the links; None on a network that nobody else is on.
         retention_days: So long the log keeps events that no replay needs any more.
         shard, router, ownership: Their own settings.
         games: What was set about kinds of games (`runtime.behaviours.settable`).
         shard_cpus: CPUs that Ray sets aside for each shard when it places it.
-        health: How fast Ray notices that a machine is lost.
+        health: How fast Ray notices that a machine is lost, if the Ray is ours.
+        ray: Which Ray it is.
     """
 
     dsn: str
@@ -73,7 +82,8 @@ class ClusterConfig(Struct, frozen=True, kw_only=True):
     games: Mapping[str, Struct] = {}
     shard_cpus: float = 0.0
     health: NodeHealth = NodeHealth()
+    ray: RaySettings = RaySettings()
 
     def gateway_names(self) -> list[str]:
         """Return the names of the gateways."""
-        return [f"gateway-{i}" for i in range(self.gateways)]
+        return [f"{GATEWAY}{i}" for i in range(self.gateways)]

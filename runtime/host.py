@@ -36,6 +36,13 @@ class Process(Struct, frozen=True, array_like=True):
     pid: int
 
 
+class Needs(Struct, frozen=True):
+    """What Ray sets aside for a service when it places it: CPUs, and one of a named resource."""
+
+    cpus: float = 0.0
+    resource: str = ""
+
+
 class Peers:
     """The other services of the cluster, by name."""
 
@@ -68,10 +75,10 @@ class Peers:
             self._handles[name] = handle
         return handle
 
-    async def launch(self, factory: str, name: str, config: Any, cpus: float) -> None:
+    async def launch(self, factory: str, name: str, config: Any, needs: Needs) -> None:
         """Start a service, if there's none of that name; see `launch`."""
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(None, launch, factory, name, self.namespace, config, cpus)
+        await loop.run_in_executor(None, launch, factory, name, self.namespace, config, needs)
 
     async def retire(self, name: str, timeout: float) -> None:
         """Stop a service in order, for good."""
@@ -105,6 +112,11 @@ def _end(pid: int) -> None:
     if lives(pid):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+
+
+def own_address() -> str:
+    """Return the address by which the cluster's other machines reach this one."""
+    return ray.util.get_node_ip_address()
 
 
 def lives(pid: int) -> bool:
@@ -173,18 +185,20 @@ def _hurry() -> None:
             os.setpriority(os.PRIO_PROCESS, int(thread.name), 0)
 
 
-def launch(factory: str, name: str, namespace: str, config: Any, cpus: float = 0.0) -> Any:
+def launch(factory: str, name: str, namespace: str, config: Any, needs: Needs | None = None) -> Any:
     """Start a service as a named, detached Ray actor that is restarted for ever; return its handle.
 
     The call returns at once; `ray.get(handle.call.remote("..."))` waits for the start. Services
     are spread over the nodes, so that the loss of one takes few with it.
     """
+    needs = needs or Needs()
     actor = ray.remote(_Host).options(
         name=name,
         namespace=namespace,
         lifetime="detached",
         max_restarts=-1,
-        num_cpus=cpus,
+        num_cpus=needs.cpus,
+        resources={needs.resource: 1} if needs.resource else {},
         scheduling_strategy="SPREAD",
         get_if_exists=True,
     )

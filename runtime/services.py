@@ -21,7 +21,7 @@ from runtime.config import COORDINATOR, ClusterConfig
 from runtime.coordinator import Coordinator, Standing
 from runtime.describe import describe
 from runtime.formats import Unfit, offers
-from runtime.host import Peers
+from runtime.host import Peers, own_address
 from runtime.mirror import mirror
 from runtime.operations import Operations, Progress, Refusal, decode
 from runtime.orders import Beat
@@ -118,7 +118,7 @@ class ShardService:
         self._hot = self._shard.hot = RedisHotState(redis) if redis is not None else None
         self._refused = ""
         tls = self._config.tls.context(server=True) if self._config.tls else None
-        self._address = await self._shard.start(self._config.host, tls)
+        self._address = await self._shard.start(self._config.host or own_address(), tls)
         self._beating = asyncio.create_task(self._beat())
         await self._router.start()
 
@@ -300,6 +300,10 @@ class CoordinatorService:
         ownership = self._coordinator.ownership
         present = {beat.name for beat, state in ownership.members() if state != "silent"}
         return not ownership.unsettled and present >= ownership.plan.shards.keys()
+
+    def keeps(self, secret: bytes) -> bool:
+        """Return whether this is the cluster of `secret`."""
+        return secret == self._config.secret
 
     def note_processes(self, processes: list[dict[str, object]]) -> None:
         """Remember processes that only whoever started them knows, for GET /shards."""

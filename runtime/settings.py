@@ -93,3 +93,14 @@ class NodeHealth(Struct, frozen=True, kw_only=True):
             "health_check_timeout_ms": int(self.timeout * 1000),
             "health_check_failure_threshold": self.failures,
         }
+
+
+class RaySettings(Struct, frozen=True, kw_only=True):
+    """Which Ray the services run in, and on which of its machines."""
+
+    address: str = ""
+    """HOST:PORT of a Ray that runs already, on this machine as well; empty: one of our own."""
+    gateways_on: str = ""
+    """Each gateway takes one of this resource, which Ray's nodes were started with; empty: none."""
+    shards_on: str = ""
+    """Each shard takes one of this resource."""

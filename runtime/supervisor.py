@@ -11,7 +11,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from runtime.config import ClusterConfig
-from runtime.host import Peers
+from runtime.host import Needs, Peers
 from runtime.ownership import Ownership
 
 _log = logging.getLogger(__name__)
@@ -59,7 +59,8 @@ class Supervisor:
             self._busy.discard(name)
 
     async def _launch(self, name: str) -> None:
-        await self._peers.launch(SHARD, name, self._config, self._config.shard_cpus)
+        needs = Needs(self._config.shard_cpus, self._config.ray.shards_on)
+        await self._peers.launch(SHARD, name, self._config, needs)
         self._launched.add(name)
 
     async def _retire(self, name: str) -> None:

@@ -8,11 +8,16 @@ from ray.exceptions import RayActorError, RayError
 from runtime import cluster as clusters
 from runtime.cluster import Cluster
 from runtime.config import COORDINATOR, ClusterConfig
+from runtime.settings import RaySettings
 from runtime.starting import StartError
 
 DIED = """The actor died because of an error raised in its creation task
   File "host.py", line 1, in __init__
 runtime.starting.StartError: gateway-1 doesn't start: no Postgres"""
+
+
+ALONE = RaySettings()
+JOINED = RaySettings(address="head:6379", gateways_on="door")
 
 
 class Ray:
@@ -22,13 +27,30 @@ class Ray:
         self.starts = starts
         self.called: list[tuple[str, str]] = []
         self.killed: list[str] = []
+        self.left: list[str] = []
+        self.foreign: list[str] = []
+        self.resources: dict[str, str] = {}
+        self.answers = {"settled": True, "ready": True, "rest": [], "keeps": True}
 
-    def launch(self, factory, name, namespace, config):
-        del factory, namespace, config
+    def launch(self, factory, name, namespace, config, needs):
+        del factory, config
+        self.resources[name] = needs.resource if needs else ""
+        return self.get_actor(name, namespace)
+
+    def list_named_actors(self, all_namespaces):
+        assert all_namespaces
+        ours = [{"name": name, "namespace": "gameshard"} for name in self.left]
+        return [*ours, *({"name": name, "namespace": "other"} for name in self.foreign)]
+
+    def cluster_resources(self):
+        return {"CPU": 2.0}
+
+    def get_actor(self, name, namespace):
+        assert namespace == "gameshard"
 
         def ask(method, *_):
             self.called.append((name, method))
-            return {"settled": True, "ready": True, "rest": []}.get(method)
+            return self.answers.get(method)
 
         return SimpleNamespace(
             name=name,
@@ -50,17 +72,20 @@ class Ray:
     def kill(self, handle, no_restart):
         assert no_restart
         self.killed.append(handle.name)
+        if handle.name in self.left:
+            self.left.remove(handle.name)
 
 
 @pytest.fixture
 def begin(monkeypatch):
     """Makes a cluster of two gateways on a Ray whose services start as told."""
 
-    def make(**starts):
+    def make(joined=ALONE, **starts):
         ray = Ray(**starts)
         monkeypatch.setattr(clusters, "ray", ray)
         monkeypatch.setattr(clusters, "launch", ray.launch)
-        config = ClusterConfig(dsn="", secret=b"", gateways=2)
+        monkeypatch.setattr(clusters, "list_named_actors", ray.list_named_actors)
+        config = ClusterConfig(dsn="", secret=b"", gateways=2, ray=joined)
         return Cluster(config, ("", None)), ray
 
     return make
@@ -116,3 +141,44 @@ def test_a_coordinator_that_does_not_answer_is_no_failure_of_who_tells_it(begin)
     assert cluster.note([{"role": "run"}])
     ray.get = lambda *_, **__: (_ for _ in ()).throw(TimeoutError())
     assert not cluster.note([{"role": "run"}])
+
+
+def test_what_an_earlier_run_left_in_a_ray_that_outlived_it_is_stopped_in_order(begin):
+    """First who takes commands, then who keeps games; others' services there are left alone."""
+    cluster, ray = begin(JOINED)
+    ray.left = [COORDINATOR, "shard-0", "gateway-0", "gateway-7"]
+    ray.foreign = ["gateway-9"]
+    ray.answers["rest"] = ["shard-0"]
+    cluster.start(lambda _: None, lambda _: None)
+    assert [name for name, method in ray.called if method == "stop"] == [
+        "gateway-0",
+        "gateway-7",
+        "shard-0",
+        COORDINATOR,
+    ]
+    assert ray.killed == ["gateway-0", "gateway-7", "shard-0", COORDINATOR]
+    assert ray.resources == {COORDINATOR: "", "gateway-0": "door", "gateway-1": "door"}
+
+
+def test_the_services_of_other_data_in_the_same_ray_are_left_alone(begin):
+    """Whoever starts a second system in it is told, and stops nothing of the first."""
+    cluster, ray = begin(JOINED)
+    ray.left = [COORDINATOR, "shard-0", "gateway-0"]
+    ray.answers["keeps"] = False
+    with pytest.raises(StartError, match="of other data, runs in this Ray"):
+        cluster.start(lambda _: None, lambda _: None)
+    cluster.stop(lambda _: None)
+    assert ray.killed == []
+
+
+def test_a_resource_that_no_machine_has_is_named(begin, monkeypatch):
+    """A gateway that can't be placed is told with what is missing."""
+    clock = [0.0]
+    monkeypatch.setattr(clusters, "monotonic", lambda: clock[0])
+    cluster, _ = begin(JOINED, **{"gateway-1": "never"})
+
+    def pause(seconds: float) -> None:
+        clock[0] += 100 * seconds
+
+    with pytest.raises(StartError, match="started: gateway-1; no machine in Ray has door"):
+        cluster.start(lambda _: None, pause)
