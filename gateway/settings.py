@@ -67,7 +67,8 @@ class GatewaySettings(Struct, frozen=True, kw_only=True):
     """So many may come at once. A socket without tokens is read later, from the spare ones."""
     spare_rate: _Positive = 2_000.0
     """Frames a second that are read at once though their sockets have no tokens, as long as nobody
-    waits. Who waits is visited in turn, without regard to this: 500 visits a second of 4 frames."""
+    waits. Who waits is visited in turn, without regard to this: 500 visits a second of 4 frames,
+    or a quarter of the time."""
     handshake_rate: _Positive = 500.0
     """WebSocket handshakes a second that are done at once; more wait for their turn."""
     connect_rate: _Positive = 2.0

@@ -1,5 +1,6 @@
 """What a socket may say, who is kept away, and whose turn it is."""
 
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -151,6 +152,28 @@ def test_everybody_in_the_lane_has_their_turn():
         timers.pop()()
     assert order == [first, second, first, second, first]
     assert len(lane) == 0
+
+
+def test_whoever_waits_gets_a_quarter_of_the_time_at_most():
+    """Behind a visit the others have three times as long as it took, and never less than a tick."""
+    waits: list[float] = []
+    timers: list = []
+    clock = SimpleNamespace(now=0.0)
+
+    def call_later(wait, what):
+        waits.append(wait)
+        timers.append(what)
+        return what
+
+    def visit(took: float) -> None:
+        clock.now += took
+
+    lane = Lane(SimpleNamespace(call_later=call_later), 10.0, lambda: clock.now)
+    for took in (0.0001, 0.01, 0.0):
+        lane.join(SimpleNamespace(visit=partial(visit, took)))
+    while timers:
+        timers.pop()()
+    assert waits == [0.002, 0.002, pytest.approx(0.03)]
 
 
 def test_spare_tokens_are_first_for_those_who_wait():
