@@ -6,6 +6,7 @@ settings             what an operator may set about new games
 evolve    state      fact -> state, and how little of it is kept
 position  moves      boards and moves as bytes
 endings   variants   the rules, python-chess underneath
+legality  plain      a move judged, by python-chess only if it isn't a plain one
 clock                time, lag, deadlines
 packing   view  pgn  how a game is stored, shown (in the shapes of shown), exported
 """

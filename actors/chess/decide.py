@@ -25,9 +25,10 @@ from actors.chess.commands import (
     Takeback,
 )
 from actors.chess.create import create
-from actors.chess.endings import can_win, claimable, ending
+from actors.chess.endings import can_win, claimable
 from actors.chess.events import GameEnded, MovePlayed, PlayerJoined, TimeExcused
-from actors.chess.moves import MOVES, uci_at
+from actors.chess.legality import judge
+from actors.chess.moves import uci_at
 from actors.chess.offers import draw, rematch, takeback
 from actors.chess.position import scratch_of
 from actors.chess.settings import ChessSettings
@@ -145,13 +146,10 @@ def _played(game: Game, uci: str, color: bool, context: Context) -> Sequence[Eve
                 black_ms = after_move(terms, left)
         elif context.now - context.held_ms - game.clock_at >= first_move_ms(terms):
             return (_end(None, "aborted"),)
-    scratch = scratch_of(terms.variant)
-    before = settle(game)
-    scratch.restore(before)
-    found = scratch.find(uci)
-    if found is None:
+    judged = judge(terms.variant, settle(game), uci)
+    if judged is None:
         raise Rejected("illegal_move", "The rules don't allow that move here.")
-    after = scratch.advance(MOVES[found], before)
+    found, after, end = judged
     event = MovePlayed(
         ply=ply,
         uci=found,
@@ -161,7 +159,6 @@ def _played(game: Game, uci: str, color: bool, context: Context) -> Sequence[Eve
         lag_ms=lag,
     )
     vars(event)["after"] = after
-    end = ending(scratch, after)
     return (event,) if end is None else (event, _end(end.winner, end.termination))
 
 
