@@ -71,7 +71,7 @@ async def _opened(claim: Claim, left: Hot | None, around: Surroundings) -> Parti
     for some in deadlines:
         opened.own_time.deadlines.load(list(some))
     if around.hot is not None:
-        opened.warming = Warming(opened)
+        opened.warming = Warming(opened, served=hot is not None)
         if left is not None and foreign(left, claim):
             around.spawn(_drop(claim.partition, left, around))
     return opened

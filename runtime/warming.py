@@ -33,8 +33,12 @@ _TRY_S = 0.005
 class Warming:
     """What one partition has written, and what it hasn't yet."""
 
-    def __init__(self, partition: Partition) -> None:
-        """Write what `partition` tells: its batches to `heard`, its snapshots to `saved`."""
+    def __init__(self, partition: Partition, *, served: bool = False) -> None:
+        """Write what `partition` tells: its batches to `heard`, its snapshots to `saved`.
+
+        `served` is whether the hot state spared the take-over a part of the log.
+        """
+        self.served = served
         self.heard: list[Sequence[Record]] = []
         """The durable records of the time since the last turn."""
         self.saved: set[str] = set()
@@ -204,4 +208,5 @@ class Warmer:
             "writes": self.writes,
             "games": self.games,
             "unwritten": sum(w.mark is None for w in known),
+            "served": sum(w.served for w in known),
         }
