@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 from gateway.audit import Finding, audit
+from gateway.comparing import Comparison
 from gateway.installed import DataDirectory, Running
 from gateway.overview import operation_line, owned
 from runtime.behaviours import load
@@ -32,6 +34,23 @@ def check(data: DataDirectory) -> Iterator[Finding]:
     yield Finding(True, f"runs at {running.url}, pid {running.pid}")
     yield from _system(running)
     yield from audit(running.dsn)
+    yield from stepped(Comparison(running).findings)
+
+
+def stepped(make: Callable[[], AsyncIterator[Finding]]) -> Iterator[Finding]:
+    """Yield what an asynchronous look finds, as it finds it."""
+    with asyncio.Runner() as runner:
+        found = runner.run(_begun(make))
+        while (finding := runner.run(_next(found))) is not None:
+            yield finding
+
+
+async def _begun(make: Callable[[], AsyncIterator[Finding]]) -> AsyncIterator[Finding]:
+    return make()
+
+
+async def _next(found: AsyncIterator[Finding]) -> Finding | None:
+    return await anext(found, None)
 
 
 def _system(running: Running) -> Iterator[Finding]:

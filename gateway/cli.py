@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import sys
@@ -11,7 +12,6 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import msgspec
-import psycopg
 import typer
 from rich.console import Console
 from rich.markup import escape
@@ -21,11 +21,11 @@ from gateway.check import check
 from gateway.installed import DataDirectory, Running
 from gateway.operator_cli import DEFAULT_DATA, Data
 from gateway.operator_cli import app as operators
-from gateway.replay import replay_game
 from gateway.run import RunError, RunOptions, run
 from gateway.settings import GatewaySettings
+from gateway.tier_reading import Away
+from gateway.told import Source, tell
 from persistence.kafka.stores import KafkaSettings
-from persistence.log import LogError
 from runtime.behaviours import settable
 from runtime.settings import OwnershipTiming, RaySettings, RouterSettings, ShardSettings
 
@@ -198,27 +198,34 @@ def shards(data: Data = DEFAULT_DATA) -> None:
 
 @app.command()
 def replay(
-    game: Annotated[str, typer.Argument(help="The game's id.")], data: Data = DEFAULT_DATA
+    game: Annotated[str, typer.Argument(help="The game's id.")],
+    source: Annotated[
+        Source | None,
+        typer.Option("--from", help="Show what this tier has; default: all, each event once."),
+    ] = None,
+    data: Data = DEFAULT_DATA,
 ) -> None:
-    """Show a game's events as the log and the stored history have them, and compare the two."""
-    running = _running(data)
+    """Show a game's events, and compare what log, outbox, snapshots, Redis and players have."""
     try:
-        found = replay_game(running.dsn, game, running.kafka)
-    except psycopg.Error as error:
-        raise _failure(f"Postgres doesn't answer: {str(error).strip()}") from error
-    except LogError as error:
-        raise _failure(f"The log can't be read: {error}") from error
-    if not found.events and not found.findings:
-        raise _failure(f"There is no game {game!r}.")
-    for event in found.events:
+        told = asyncio.run(tell(_running(data), game))
+    except Away as away:
+        raise _failure(f"{away}.") from away
+    events = [(0, event) for event in told.verdict.replay.events]
+    if source is not None:
+        if source not in told.events:
+            away = told.away or [f"There is no {source} in this system"]
+            raise _failure("\n".join(f"{each}." for each in away))
+        events = list(told.events[source])
+    if not events and not told.verdict.differs and not any(told.events.values()):
+        raise _failure("\n".join([f"There is no game {game!r}.", *told.away]))
+    for _, event in events:
         sys.stdout.write(event.decode() + "\n")
-    errors.print(
-        f"{len(found.events)} events: {found.in_history} in the stored history, "
-        f"{found.in_log} in the log",
-        highlight=False,
-    )
-    if found.findings:
-        raise _failure("\n".join(f"wrong: {finding}" for finding in found.findings))
+    for line in told.lines():
+        errors.print(line, highlight=False, markup=False, soft_wrap=True)
+    if told.verdict.differs:
+        raise _failure("\n".join(f"wrong: {finding}" for finding in told.verdict.differs))
+    if told.away:
+        raise typer.Exit(1)
 
 
 @app.command()

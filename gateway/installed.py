@@ -23,6 +23,7 @@ class Running(Struct, frozen=True):
     namespace: str
     ray: str
     kafka: KafkaSettings | None = None
+    redis: str | None = None
 
 
 class DataDirectory:

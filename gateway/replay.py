@@ -1,21 +1,16 @@
-"""A game's history as the store has it, read without the game's owner."""
+"""Whether a stored history and the log tell the same of a game, each event once. Pure."""
 
 from __future__ import annotations
 
-import asyncio
 import zlib
 from collections import Counter
 from collections.abc import Sequence
 
 import msgspec
-import psycopg
 from msgspec import Struct
 
-from persistence.kafka import stores as kafka_stores
-from persistence.kafka.stores import KafkaSettings
 from persistence.postgres_snapshots import cut
 from runtime.history import unpack_events
-from runtime.partitions import partition_of
 
 CONNECT_S = 5
 """Whoever looks into a system doesn't wait longer for its Postgres."""
@@ -33,32 +28,6 @@ class Replay(Struct, frozen=True):
 
 class _Numbered(Struct):
     seq: int
-
-
-def replay_game(dsn: str, game: str, kafka: KafkaSettings | None = None) -> Replay:
-    """Read a game from the stored history and from the log, and compare what both have.
-
-    The log is Kafka with its outbox, if `kafka` says where.
-
-    Raises:
-        psycopg.Error: If Postgres can't be reached or read.
-        persistence.log.LogError: If Kafka can't.
-    """
-    with psycopg.connect(dsn, connect_timeout=CONNECT_S) as connection:
-        # A snapshot that is saved meanwhile counts in both places or in neither.
-        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-        (partitions,) = connection.execute("SELECT partitions FROM installation").fetchone() or (1,)
-        row = connection.execute("SELECT seq, history FROM games WHERE id = %s", (game,)).fetchone()
-        partition = partition_of(game, partitions)
-        log = connection.execute(
-            'SELECT seq, value FROM events WHERE partition = %s AND game = %s ORDER BY "offset"',
-            (partition, game),
-        ).fetchall()
-    stored, data = row or (0, b"")
-    history, findings = read_history(bytes(data), stored)
-    if kafka is not None:
-        log = asyncio.run(kafka_stores.history(dsn, kafka, partition, game))
-    return compare(history, [(seq, bytes(value)) for seq, value in log], findings)
 
 
 def read_history(data: bytes, seq: int) -> tuple[list[bytes], list[str]]:

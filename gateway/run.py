@@ -102,7 +102,9 @@ class System:
         address = self._start_cluster(self._cluster)
         self._note_processes(self._cluster)
         self.url = self._options.url or _url(host, port)
-        self._data.announce(Running(self.url, os.getpid(), dsn, config.namespace, address, kafka))
+        self._data.announce(
+            Running(self.url, os.getpid(), dsn, config.namespace, address, kafka, config.redis)
+        )
 
     def _step(self, what: str) -> None:
         """Begin a step of the start, if there's still a start."""

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 
 from msgspec import Struct
 
 from persistence.database import Database
 from persistence.kafka.brokers import Brokers
+from persistence.kafka.life import Truncated
 from persistence.kafka.log import KafkaLog
 from persistence.kafka.records import Encoder
 from persistence.kafka.registry import Registry
+from persistence.log import Placed, Record
 from persistence.postgres import SharedStores
-
-_NEVER = 1 << 62
-"""An offset that no log reaches."""
 
 
 class KafkaSettings(Struct, frozen=True, kw_only=True):
@@ -65,10 +64,6 @@ class KafkaStores(SharedStores):
         encoder = Encoder(schemas=ids)
         return cls(dsn, await Brokers.connect(kafka.servers, kafka.topic, encoder=encoder))
 
-    async def first_offset(self, partition: int) -> int:
-        """See `Brokers.first_offset`."""
-        return await self._brokers.first_offset(partition)
-
     async def trim(self, before: int) -> int:  # noqa: ARG002  (as the other stores do)
         """Do nothing: Kafka keeps its events as long as the topic says."""
         return 0
@@ -95,22 +90,40 @@ async def prepare(kafka: KafkaSettings, partitions: int, retention_ms: int) -> N
         await brokers.close()
 
 
-async def history(
-    dsn: str, kafka: KafkaSettings, partition: int, game: str
-) -> list[tuple[int, bytes]]:
-    """Return a game's (seq, event) as far back as Kafka has them, and what waits in the outbox.
+class KafkaReader:
+    """Reads the topic for whoever looks into a system, as it is: nothing twice is hidden."""
 
-    It reads the whole partition, and hides nothing that is there twice.
+    def __init__(self, brokers: Brokers) -> None:
+        """Use `connect`."""
+        self._brokers = brokers
 
-    Raises:
-        LogError: If one of the stores doesn't answer.
-    """
-    stores = await KafkaStores.open(dsn, kafka)
-    try:
-        found: list[tuple[int, bytes]] = []
-        first = await stores.first_offset(partition)
-        async for batch in stores.log.read(partition, first, _NEVER):
-            found += [(record.seq, record.value) for _, record in batch if record.game == game]
-        return found
-    finally:
-        await stores.close()
+    @classmethod
+    async def connect(cls, kafka: KafkaSettings) -> KafkaReader:
+        """Look for the cluster; that it doesn't answer is told by whoever reads then."""
+        return cls(await Brokers.connect(kafka.servers, kafka.topic))
+
+    async def first(self, partition: int) -> int:
+        """Return the offset that the partition begins at.
+
+        Raises:
+            Unavailable: If Kafka doesn't answer.
+        """
+        return await self._brokers.first_offset(partition)
+
+    async def read(self, partition: int, start: int) -> AsyncIterator[Sequence[Placed]]:
+        """Yield all events from `start` to the end that the partition has now.
+
+        Raises:
+            Forgotten: If it begins behind `start`.
+            Truncated: If it ends before.
+            Unavailable: If Kafka doesn't answer.
+        """
+        end = await self._brokers.end_offset(partition)
+        if end < start:
+            raise Truncated(partition, start, end)
+        async for batch in self._brokers.read(partition, start, end):
+            yield [(o, entry) for o, entry in batch if isinstance(entry, Record)]
+
+    async def close(self) -> None:
+        """Hang up."""
+        await self._brokers.close()

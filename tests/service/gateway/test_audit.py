@@ -1,12 +1,16 @@
 """`gameshard doctor` and `gameshard replay` over a real Postgres."""
 
+import asyncio
 import time
 
+import msgspec
 import psycopg
 import pytest
 
 from gateway.audit import audit
-from gateway.replay import replay_game
+from gateway.installed import Running
+from gateway.told import tell
+from runtime.cell import Rest
 from runtime.history import pack_events
 from runtime.partitions import partition_of
 
@@ -16,7 +20,8 @@ ELSEWHERE = (HERE + 1) % 4
 
 
 def event(seq: int) -> bytes:
-    return b'{"type":"Added","seq":%d}' % seq
+    """An event of a kind of game that isn't installed."""
+    return b'{"type":"Added","kind":"tally","seq":%d}' % seq
 
 
 @pytest.fixture
@@ -32,10 +37,11 @@ def store(dsn):
 
 def save(connection, game: str, seq: int) -> None:
     chunk = pack_events([event(each) for each in range(1, seq + 1)])
+    state = msgspec.msgpack.encode(Rest(2, "tally", seq, 0, b"", b""))
     connection.execute(
         "INSERT INTO games (id, partition, kind, seq, status, moves, seats, taken_at, state,"
-        " history) VALUES (%s, %s, 'tally', %s, 'started', 0, '[]', 0, '', %s)",
-        (game, partition_of(game, 4), seq, len(chunk).to_bytes(4, "big") + chunk),
+        " history) VALUES (%s, %s, 'tally', %s, 'started', 0, '[]', 0, %s, %s)",
+        (game, partition_of(game, 4), seq, state, len(chunk).to_bytes(4, "big") + chunk),
     )
 
 
@@ -47,6 +53,14 @@ def log(connection, offset: int, seq: int, partition: int = HERE, age_s: float =
     )
 
 
+def replay_game(dsn):
+    """The game as `gameshard replay` has it, of a system whose gateways are away."""
+    running = Running("http://127.0.0.1:1", 1, dsn, "", "")
+    told = asyncio.run(tell(running, GAME))
+    assert [each.split("'")[0] for each in told.away] == ["the gateways can"]
+    return told.verdict
+
+
 def sick(dsn) -> list[str]:
     return [finding.what for finding in audit(dsn) if not finding.well]
 
@@ -54,15 +68,15 @@ def sick(dsn) -> list[str]:
 def test_a_sound_store_has_no_findings(store, dsn):
     """Saved and unsaved events together are a whole game, for both commands."""
     assert sick(dsn) == []
-    found = replay_game(dsn, GAME)
-    assert found.findings == []
-    assert found.events == [event(seq) for seq in range(1, 7)]
+    found = replay_game(dsn)
+    assert found.differs == []
+    assert found.replay.events == [event(seq) for seq in range(1, 7)]
 
 
 def test_a_game_is_read_in_its_own_partition(store, dsn):
     """Events that stand in another partition under its name aren't its events."""
     log(store, 0, 7, ELSEWHERE)
-    assert replay_game(dsn, GAME).events[-1] == event(6)
+    assert replay_game(dsn).replay.events[-1] == event(6)
 
 
 @pytest.mark.parametrize("seqs", [(4, 5, 5), (4, 6, 7), (5, 6, 6), (6, 7, 8)])
@@ -71,7 +85,7 @@ def test_a_doubled_or_missing_event_in_the_tail_is_found(store, dsn, seqs):
     for offset, seq in enumerate(seqs):
         store.execute('UPDATE events SET seq = %s WHERE "offset" = %s', (seq, offset))
     assert sick(dsn) == [f"games whose events aren't in the log once each: {GAME}"]
-    assert replay_game(dsn, GAME).findings != []
+    assert replay_game(dsn).differs != []
 
 
 def test_an_event_that_is_in_no_snapshot_and_not_in_the_log_is_a_hole(store, dsn):
