@@ -55,16 +55,24 @@ def ray(tmp_path, monkeypatch):
             yield address
 
 
+@pytest.fixture
+def data():
+    """A folder that Postgres's own user reaches."""
+    with tempfile.TemporaryDirectory(prefix="gameshard-run-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
 def owned(url: str) -> dict:
     return httpx.get(f"{url}/shards", timeout=10).json()
 
 
-def test_a_system_in_a_ray_that_outlives_it(ray, tmp_path, monkeypatch):
+def test_a_system_in_a_ray_that_outlives_it(ray, data, monkeypatch):
     """Its services are where they shall be; after a kill -9 the next run finds every game."""
     monkeypatch.setenv("GAMESHARD_RAY_GATEWAYS_ON", "door")
     monkeypatch.setenv("GAMESHARD_RAY_SHARDS_ON", "shard")
     options = ("--ray", ray, "--port", str(free_port()), "--shards", "2")
-    first = System(tmp_path / "data", *options)
+    first = System(data, *options)
     where = {each["role"]: each["node"] for each in owned(first.url)["processes"] if "node" in each}
     assert where["gateway"] != where["shard"]
     assert all("127.0.0.1" not in each["address"] for each in owned(first.url)["shards"])
@@ -73,11 +81,10 @@ def test_a_system_in_a_ray_that_outlives_it(ray, tmp_path, monkeypatch):
     game = httpx.post(f"{first.url}/games", json={}, headers=ann, timeout=30).json()["id"]
     before = {each["pid"] for each in owned(first.url)["processes"] if "node" in each}
     first.process.kill()
-    first.process.wait()
-    second = System(tmp_path / "data", *options)
+    assert first.stop() == -signal.SIGKILL
+    second = System(data, *options)
     assert "stopping gateway-0" in second.said()
     assert httpx.get(f"{second.url}/games/{game}", timeout=30).json()["id"] == game
     after = {each["pid"] for each in owned(second.url)["processes"] if "node" in each}
     assert not before & after
     assert second.stop() == 0
-    first.process.stdout.close()
