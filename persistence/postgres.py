@@ -16,7 +16,7 @@ class SharedStores:
     def __init__(self, dsn: str) -> None:
         """Connect to `dsn` as needed. Must be called on the event loop that uses them."""
         self._database = Database(dsn)
-        self.snapshots = PostgresSnapshots(Database(dsn))
+        self.snapshots = PostgresSnapshots(Database(dsn), Database(dsn))
         self.assignments = PostgresAssignments(self._database)
         self.formats = PostgresFormats(self._database)
         self.names = Names(self._database)
@@ -28,7 +28,7 @@ class SharedStores:
 
 
 class PostgresStores(SharedStores):
-    """The stores, on three connections: appends, snapshots, and everything else."""
+    """The stores, on connections of their own: appends, snapshots in, snapshots out, the rest."""
 
     def __init__(self, dsn: str) -> None:
         """See `SharedStores`."""

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 
 from persistence.assignments import Assignment, Conflict, PlanConflict
 from persistence.database import Database
+from persistence.gathering import Gathering
+
+_Change = tuple[int, str, int]
 
 
 class PostgresAssignments:
@@ -14,6 +17,7 @@ class PostgresAssignments:
     def __init__(self, database: Database) -> None:
         """Keep the assignments in `database`."""
         self._database = database
+        self._gathered = Gathering(self._assign_all)
 
     async def read(self) -> Sequence[Assignment]:
         """See `AssignmentStore.read`."""
@@ -22,6 +26,29 @@ class PostgresAssignments:
 
     async def assign(self, partition: int, owner: str, expected: int) -> Assignment:
         """See `AssignmentStore.assign`."""
+        change = (partition, owner, expected)
+        done = await self._gathered.ask([change])
+        return done[change] if change in done else await self._assign(*change)
+
+    async def _assign_all(self, changes: Sequence[_Change]) -> dict[_Change, Assignment]:
+        """Perform the changes that nothing stands against; return the rows."""
+        # A row that an append holds just now is left for a statement of its own: who waits for one
+        # row while they hold another may wait for each other.
+        partitions, owners, expected = zip(*changes, strict=True)
+        rows = await self._database.query(
+            "WITH free AS (SELECT p.id, a.owner FROM partitions p"
+            " JOIN unnest(%s::int4[], %s::text[], %s::int8[]) AS a (id, owner, expected)"
+            " ON p.id = a.id AND p.epoch = a.expected FOR NO KEY UPDATE OF p SKIP LOCKED)"
+            " UPDATE partitions p SET epoch = p.epoch + 1, owner = free.owner"
+            " FROM free WHERE p.id = free.id RETURNING p.id, p.epoch, p.owner",
+            list(partitions),
+            list(owners),
+            list(expected),
+        )
+        done = [Assignment(*row) for row in rows]
+        return {(each.partition, each.owner, each.epoch - 1): each for each in done}
+
+    async def _assign(self, partition: int, owner: str, expected: int) -> Assignment:
         rows = await self._database.query(
             "UPDATE partitions SET epoch = epoch + 1, owner = %s"
             " WHERE id = %s AND epoch = %s RETURNING id, epoch, owner",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from persistence.database import Database
 from persistence.formats import Outdated
+from persistence.gathering import Gathering
 
 
 class PostgresFormats:
@@ -14,9 +15,13 @@ class PostgresFormats:
     def __init__(self, database: Database) -> None:
         """Keep the versions in `database`."""
         self._database = database
+        self._reads = Gathering(self._read)
 
     async def read(self) -> Mapping[str, int]:
         """See `FormatStore.read`."""
+        return await self._reads.ask(())
+
+    async def _read(self, _: Sequence[None]) -> Mapping[str, int]:
         rows = await self._database.query("SELECT kind, version FROM formats")
         return {row[0]: row[1] for row in rows}
 

@@ -14,8 +14,9 @@ from typing import Any
 from persistence.append_statement import APPEND
 from persistence.appends import Appends, Counters
 from persistence.database import Database
-from persistence.log import Claim, LogError, Memory, Placed, Record
-from persistence.rows import REMEMBERED_MS, open_row, touch
+from persistence.gathering import Gathering
+from persistence.log import Claim, Fenced, LogError, Memory, Placed, Record
+from persistence.rows import REMEMBERED_MS, Claimed, Opened, open_row, open_rows, touch
 from persistence.stretches import Stretches
 
 _READ = 5000
@@ -39,6 +40,7 @@ class PostgresLog:
     def __init__(self, dsn: str, database: Database, statement: str = APPEND) -> None:
         """Append by a connection of its own to `dsn`; do the rest by `database`."""
         self._database = database
+        self._claims = Gathering(self._open_all)
         self._loop = asyncio.get_running_loop()
         self._appends = Appends(dsn, self._settle, statement)
         self._stretches = Stretches(dsn)
@@ -95,8 +97,7 @@ class PostgresLog:
         known: int = 0,  # noqa: ARG002  (nothing is read here)
     ) -> Claim:
         """See `EventLog.claim`. After `Unavailable`, ask for a new epoch: it may have happened."""
-        async with self._database.transaction() as cursor:
-            opened = await open_row(cursor, partition, epoch, owner)
+        opened = await self._open((partition, epoch, owner))
         row = opened.row
         self._appends.own(partition, epoch, row.version, row.head)
         return Claim(
@@ -108,6 +109,20 @@ class PostgresLog:
             opened.at,
             opened.outages,
         )
+
+    async def _open(self, claimed: Claimed) -> Opened:
+        found = await self._claims.ask([claimed])
+        if claimed not in found:
+            async with self._database.transaction() as cursor:
+                return await open_row(cursor, *claimed)
+        opened = found[claimed]
+        if opened is None:
+            raise Fenced(*claimed[:2])
+        return opened
+
+    async def _open_all(self, asked: Sequence[Claimed]) -> dict[Claimed, Opened | None]:
+        async with self._database.transaction() as cursor:
+            return await open_rows(cursor, asked)
 
     async def read(self, partition: int, start: int, end: int) -> AsyncIterator[Sequence[Placed]]:
         """See `EventLog.read`. Ends at the log's head.

@@ -11,6 +11,7 @@ import msgspec
 
 from persistence.database import Database
 from persistence.encoded import Encoded, byteas, int4s, int8s, texts
+from persistence.gathering import Gathering
 from persistence.snapshots import Played, Snapshot, Stored
 
 _log = logging.getLogger(__name__)
@@ -55,9 +56,11 @@ ON CONFLICT DO NOTHING
 class PostgresSnapshots:
     """`persistence.snapshots.SnapshotStore` on Postgres."""
 
-    def __init__(self, database: Database) -> None:
-        """Keep the games in `database`."""
+    def __init__(self, database: Database, reads: Database | None = None) -> None:
+        """Keep the games in `database`; read by `reads`, so that nobody waits for what is saved."""
         self._database = database
+        self._reads = reads or database
+        self._loads = Gathering(self._load)
 
     async def save(self, snapshots: Sequence[Snapshot]) -> dict[str, int]:
         """See `SnapshotStore.save`.
@@ -70,35 +73,40 @@ class PostgresSnapshots:
 
     async def load(self, games: Sequence[str]) -> dict[str, Stored]:
         """See `SnapshotStore.load`."""
-        rows = await self._database.query(
+        found = await self._loads.ask(games)
+        return {game: found[game] for game in games if game in found}
+
+    async def _load(self, games: Sequence[str]) -> dict[str, Stored]:
+        rows = await self._reads.query(
             "SELECT id, kind, seq, state, deadline FROM games WHERE id = ANY(%s)", list(games)
         )
         return {row[0]: Stored(*row) for row in rows}
 
     async def history(self, game: str) -> Sequence[bytes]:
         """See `SnapshotStore.history`."""
-        rows = await self._database.query("SELECT history FROM games WHERE id = %s", game)
+        rows = await self._reads.query("SELECT history FROM games WHERE id = %s", game)
         return cut(rows[0][0]) if rows else []
 
     async def deadlines(self, partition: int) -> AsyncIterator[Sequence[tuple[str, int]]]:
         """See `SnapshotStore.deadlines`."""
         last = ""
         while True:
-            rows: Any = await self._database.query(
+            rows: Any = await self._reads.query(
                 "SELECT id, deadline FROM games WHERE partition = %s AND timed"
                 " AND id > %s ORDER BY id LIMIT %s",
                 partition,
                 last,
                 _FETCH,
             )
-            if not rows:
+            if rows:
+                yield rows
+                last = rows[-1][0]
+            if len(rows) < _FETCH:
                 return
-            yield rows
-            last = rows[-1][0]
 
     async def played(self, user: str, before: tuple[int, str], limit: int) -> Sequence[Played]:
         """See `SnapshotStore.played`."""
-        rows = await self._database.query(
+        rows = await self._reads.query(
             "SELECT game, kind, ended_at, moves FROM played"
             " WHERE player = %s AND (ended_at, game) < (%s, %s)"
             " ORDER BY ended_at DESC, game DESC LIMIT %s",
@@ -110,6 +118,7 @@ class PostgresSnapshots:
 
     async def close(self) -> None:
         """See `SnapshotStore.close`."""
+        await self._reads.close()
         await self._database.close()
 
 

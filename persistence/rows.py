@@ -39,40 +39,81 @@ class Opened(Struct, frozen=True):
     outages: Sequence[tuple[int, int]]
 
 
+Claimed = tuple[int, int, str]
+"""A partition, the epoch to open it at, and by whom."""
+
+_LOOK = (
+    f"SELECT id, opened_epoch, alive_until, (extract(epoch FROM clock_timestamp()) * 1000)::int8,"
+    f" {COLUMNS} FROM partitions WHERE id = ANY(%s::int4[]) FOR UPDATE"
+)
+
+
 async def open_row(cursor: Cursor, partition: int, epoch: int, owner: str) -> Opened:
     """Open `partition` at `epoch`, once; note the outage before, if there was one.
 
     Raises:
         Fenced: If the row names another owner or epoch, or this epoch was opened before.
     """
-    await cursor.execute(
-        f"SELECT {COLUMNS}, opened_epoch, alive_until,"
-        " (extract(epoch FROM clock_timestamp()) * 1000)::int8"
-        " FROM partitions WHERE id = %s FOR UPDATE",
-        (partition,),
-    )
-    found: Any = await cursor.fetchone()
-    if found is None or found[:2] != (epoch, owner) or found[-3] >= epoch:
+    claimed = (partition, epoch, owner)
+    await cursor.execute(_LOOK, ([partition],))
+    opened = (await _open(cursor, [claimed], await cursor.fetchall())).get(claimed)
+    if opened is None:
         raise Fenced(partition, epoch)
-    alive_until, now = found[-2:]
-    at = max(now, alive_until)
+    return opened
+
+
+async def open_rows(cursor: Cursor, asked: Sequence[Claimed]) -> dict[Claimed, Opened | None]:
+    """Open several partitions as `open_row` does; None: it would raise `Fenced`.
+
+    Who is missing in the answer must be opened alone: the row is locked just now, and who waits
+    for one row while they hold another may wait for each other.
+    """
+    await cursor.execute(f"{_LOOK} SKIP LOCKED", ([partition for partition, _, _ in asked],))
+    found: Any = await cursor.fetchall()
+    free = {row[0] for row in found}
+    opened = await _open(cursor, asked, found)
+    return {claimed: opened.get(claimed) for claimed in asked if claimed[0] in free}
+
+
+async def _open(
+    cursor: Cursor, asked: Sequence[Claimed], found: Sequence[Any]
+) -> dict[Claimed, Opened]:
+    """Open those of the locked rows `found` that may be; return them."""
+    rows = {row[0]: row for row in found}
+    times: dict[int, tuple[int, int]] = {}
+    for partition, epoch, owner in asked:
+        _, opened_epoch, alive_until, now, *columns = rows.get(partition, (0, 0, 0, 0, -1, ""))
+        if columns[:2] == [epoch, owner] and opened_epoch < epoch:
+            times[partition] = (alive_until, max(now, alive_until))
+    if not times:
+        return {}
+    ends = [at for _, at in times.values()]
     await cursor.execute(
-        "UPDATE partitions SET opened_epoch = epoch, version = version + 1, alive_until = %s"
-        f" WHERE id = %s RETURNING {COLUMNS}",
-        (at, partition),
+        "UPDATE partitions p SET opened_epoch = epoch, version = version + 1, alive_until = a.at"
+        " FROM unnest(%s::int4[], %s::int8[]) AS a (id, at) WHERE p.id = a.id"
+        f" RETURNING p.id, {COLUMNS}",
+        (list(times), ends),
     )
-    row = Row(*await cursor.fetchone())
-    if 0 < alive_until < at:
-        await cursor.execute(
-            "INSERT INTO outages VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
-            (partition, alive_until, at),
-        )
+    taken = {partition: Row(*row) for partition, *row in await cursor.fetchall()}
     await cursor.execute(
-        "SELECT since, until FROM outages WHERE partition = %s AND until > %s ORDER BY 1",
-        (partition, at - REMEMBERED_MS),
+        "INSERT INTO outages SELECT * FROM unnest(%s::int4[], %s::int8[], %s::int8[])"
+        " AS a (partition, since, until) WHERE 0 < since AND since < until ON CONFLICT DO NOTHING",
+        (list(times), [since for since, _ in times.values()], ends),
     )
-    outages = tuple((since, until) for since, until in await cursor.fetchall())
-    return Opened(row, alive_until, at, outages)
+    await cursor.execute(
+        "SELECT o.partition, since, until FROM outages o"
+        " JOIN unnest(%s::int4[], %s::int8[]) AS a (partition, at) ON o.partition = a.partition"
+        " AND until > a.at - %s ORDER BY since",
+        (list(times), ends, REMEMBERED_MS),
+    )
+    outages: dict[int, list[tuple[int, int]]] = {partition: [] for partition in times}
+    for partition, since, until in await cursor.fetchall():
+        outages[partition].append((since, until))
+    return {
+        claimed: Opened(taken[claimed[0]], *times[claimed[0]], tuple(outages[claimed[0]]))
+        for claimed in asked
+        if claimed[0] in times and (taken[claimed[0]].epoch, taken[claimed[0]].owner) == claimed[1:]
+    }
 
 
 async def touch(database: Database, owned: Sequence[tuple[int, int]]) -> Sequence[int]:

@@ -18,16 +18,18 @@ _SWEEP_S = 0.1
 class Pending:
     """One ask until it's answered. `since` and `timeout` are in seconds of the loop's clock."""
 
-    __slots__ = ("link", "message", "on_answer", "partition", "since", "timeout", "tries")
+    __slots__ = ("game", "link", "message", "on_answer", "partition", "since", "timeout", "tries")
 
     def __init__(
         self,
+        game: str,
         partition: int,
         message: Callable[[int, int, int, bool], Message],
         on_answer: Callable[[Any], None],
         since: float,
         timeout: float,
     ) -> None:
+        self.game = game
         self.partition = partition
         self.message = message
         self.on_answer = on_answer

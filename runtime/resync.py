@@ -1,6 +1,7 @@
 """Taking up watches again: after a take-over thousands of games must be watched at their new owner.
 
 They're asked for in slices, so that neither end is kept from the commands that wait meanwhile.
+Whose command is on its way goes first, or its event would reach the owner's watchers late.
 """
 
 from __future__ import annotations
@@ -33,6 +34,26 @@ class Resync:
         self._waiting.setdefault(partition, {}).update(dict.fromkeys(games))
         self._schedule(0.0)
 
+    @property
+    def behind(self) -> bool:
+        """Whether any game waits to be asked for."""
+        return bool(self._waiting)
+
+    def hurry(self, partition: int, game: str) -> None:
+        """Ask for a game at once, if it waits and there's an owner."""
+        games = self._waiting.get(partition, {})
+        if game in games and self._ask(partition, [game]):
+            self._begun(partition, games, [game], asyncio.get_running_loop().time())
+
+    def _begun(
+        self, partition: int, games: dict[str, None], some: Sequence[str], now: float
+    ) -> None:
+        for game in some:
+            del games[game]
+            self._asked[game] = partition, now
+        if not games:
+            del self._waiting[partition]
+
     def done(self, game: str) -> None:
         """A game was answered."""
         self._asked.pop(game, None)
@@ -61,11 +82,7 @@ class Resync:
             if some and not self._ask(partition, some):
                 continue  # no owner yet; it's asked when there is one, or in a moment
             room -= len(some)
-            for game in some:
-                del games[game]
-                self._asked[game] = partition, now
-            if not games:
-                del self._waiting[partition]
+            self._begun(partition, games, some, now)
         for game, (partition, since) in list(self._asked.items()):
             if now - since <= _PATIENCE_S:
                 break  # they're in the order in which they were asked

@@ -35,7 +35,9 @@ _log = logging.getLogger(__name__)
 _LOAD = 25
 """So many games are brought to life at a time..."""
 _BREATH_S = 0.02
-"""...and then the games that somebody asks for have their turn for so long."""
+"""...and then the games that somebody asks for have their turn for so long, or..."""
+_SHARE = 3
+"""...for so many times as long as those took: the busier the shard, the longer."""
 _PAUSE_S = 0.5
 
 
@@ -79,7 +81,9 @@ class Revival:
     async def _run(self) -> None:
         """Bring all of them to life, a few at a time."""
         partition = self._partition
+        loop = asyncio.get_running_loop()
         while (names := self._next()) and not partition.closed:
+            since = loop.time()
             try:
                 stored = await self.load(names)
             except Exception as error:  # noqa: BLE001  (tried again, or these games were lost)
@@ -91,7 +95,7 @@ class Revival:
                 if name not in self._done and not partition.closed:
                     self.revive(name, stored.get(name))
             if self._tail or self._warm:
-                await asyncio.sleep(_BREATH_S)
+                await asyncio.sleep(max(_BREATH_S, _SHARE * (loop.time() - since)))
         self._hot = None
         self._done.clear()
         partition.residents.loader = partition.around.loader

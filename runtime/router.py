@@ -147,9 +147,9 @@ class Router:
         # What was asked of an owner that is none any more is asked of the next one. The first may
         # have done it: then the repeat meets itself.
         self._asks.moved(moved)
-        self._asks.retry()
         for partition in moved:
             self._watches.moved(partition)
+        self._asks.retry()
 
     @property
     def ready(self) -> bool:
@@ -288,7 +288,7 @@ class Router:
             on_answer(Away())
             return
         pending = Pending(
-            partition_of(game, partitions), message, on_answer, self._loop.time(), timeout
+            game, partition_of(game, partitions), message, on_answer, self._loop.time(), timeout
         )
         if not self._asks.add(pending):
             on_answer(Away())
@@ -301,6 +301,8 @@ class Router:
         link = self._link(pending.partition)
         if link is None:
             return False
+        if self._watches.behind:
+            self._watches.hurry(pending.game)
         held = int(1000 * (self._loop.time() - pending.since)) if pending.tries else 0
         link.push(pending.message(reply, pending.partition, held, pending.tries > 0))
         pending.link = link

@@ -108,6 +108,17 @@ class Watches:
         if games:
             self._resync.add(partition, games)
 
+    @property
+    def behind(self) -> bool:
+        """Whether any watch waits to be taken up again."""
+        return self._resync.behind
+
+    def hurry(self, game: str) -> None:
+        """Take up the watch of a game before others, if it waits for that."""
+        watch = self._watches.get(game)
+        if watch is not None and watch.syncing:
+            self._resync.hurry(watch.partition, game)
+
     def _ask(self, partition: int, games: Sequence[str]) -> bool:
         asked: list[Rewatch] = []
         for game in games:

@@ -11,7 +11,7 @@ from persistence import database
 from persistence.assignments import Assignment, Conflict
 from persistence.database import Database, Unstorable
 from persistence.installation import Installation, Mismatch, install
-from persistence.log import Unavailable
+from persistence.log import Fenced, Unavailable
 from persistence.postgres import PostgresStores
 
 
@@ -52,6 +52,60 @@ async def test_of_several_assigners_one_wins(stores, dsn):
     assert await stores.assignments.read() == [won[0], *(Assignment(p, 0, "") for p in (1, 2, 3))]
     for each in everybody:
         await each.close()
+
+
+async def test_a_row_that_is_held_keeps_back_no_other(stores, dsn):
+    """Assignments and claims that are asked together don't wait for each other's rows."""
+    with psycopg.connect(dsn) as blocker, psycopg.connect(dsn, autocommit=True) as watcher:
+
+        def waiting():
+            sql = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+            return watcher.execute(sql).fetchone() == (1,)
+
+        blocker.execute(LOCK_ROW)
+        assigning = [asyncio.ensure_future(stores.assignments.assign(p, "a", 0)) for p in range(3)]
+        assert [await each for each in assigning[1:]] == [Assignment(p, 1, "a") for p in (1, 2)]
+        await until(waiting)
+        blocker.rollback()
+        assert await assigning[0] == Assignment(0, 1, "a")
+        blocker.execute(LOCK_ROW)
+        claiming = [asyncio.ensure_future(stores.log.claim(p, 1, "a")) for p in range(3)]
+        assert [(await each).partition for each in claiming[1:]] == [1, 2]
+        await until(waiting)
+        blocker.rollback()
+        assert (await claiming[0]).partition == 0
+
+
+async def test_what_is_asked_together_is_refused_one_by_one(stores):
+    """Who expects another epoch, or claims what isn't theirs, harms nobody who asks with them."""
+    assign, claim = stores.assignments.assign, stores.log.claim
+    assigned = [assign(0, "a", 0), assign(1, "a", 7), assign(2, "a", 0)]
+    first, wrong, last = await asyncio.gather(*assigned, return_exceptions=True)
+    assert (first, last) == (Assignment(0, 1, "a"), Assignment(2, 1, "a"))
+    assert isinstance(wrong, Conflict)
+    claims = [claim(0, 1, "a"), claim(0, 1, "b"), claim(1, 1, "a"), claim(2, 2, "a")]
+    mine, *others = await asyncio.gather(*claims, return_exceptions=True)
+    assert (mine.partition, mine.epoch) == (0, 1)
+    assert [type(each) for each in others] == [Fenced] * 3
+    with pytest.raises(Fenced):  # it was opened
+        await claim(0, 1, "a")
+
+
+async def test_outages_are_told_of_each_partition_apart(stores, dsn):
+    """Partitions that are claimed together have each its own time without an owner."""
+    await asyncio.gather(*(stores.assignments.assign(p, "a", 0) for p in (0, 1, 2)))
+    await asyncio.gather(*(stores.log.claim(p, 1, "a") for p in (0, 1)))
+    with psycopg.connect(dsn) as connection:
+        connection.execute("UPDATE partitions SET alive_until = alive_until - 5000 WHERE id = 1")
+    await asyncio.gather(*(stores.assignments.assign(p, "b", 1) for p in (0, 1, 2)))
+    claims = await asyncio.gather(*(stores.log.claim(p, 2, "b") for p in (0, 1, 2)))
+    assert [claim.partition for claim in claims] == [0, 1, 2]
+    assert [sum(until - since for since, until in claim.outages) >= 5000 for claim in claims] == [
+        False,
+        True,
+        False,
+    ]
+    assert claims[2].outages == ()
 
 
 def test_the_schema_is_made_once_though_many_start(empty_dsn):

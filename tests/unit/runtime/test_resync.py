@@ -34,6 +34,32 @@ async def test_who_lost_its_games_is_not_waited_for():
     resync.close()
 
 
+async def test_whose_command_is_on_its_way_goes_first_and_once():
+    """A game that is hurried is asked for at once, if there's an owner, and not again in its turn."""
+    asked: list[list[str]] = []
+    owned = False
+
+    def ask(_, games):
+        if owned:
+            asked.append(list(games))
+        return owned
+
+    resync = Resync(ask)
+    resync.add(0, ["a", "b", "c"])
+    resync.hurry(0, "b")
+    assert asked == []
+    assert resync.behind
+    owned = True
+    resync.hurry(0, "b")
+    resync.hurry(0, "b")
+    resync.hurry(1, "b")
+    assert asked == [["b"]]
+    while resync.behind:
+        await asyncio.sleep(0.001)
+    assert asked == [["b"], ["a", "c"]]
+    resync.close()
+
+
 async def test_many_are_asked_for_in_slices():
     """However many are added in between, no turn asks for more than a slice."""
     turns: list[int] = []
