@@ -13,6 +13,8 @@ from gateway.audit import Finding, audit
 from gateway.comparing import Comparison
 from gateway.installed import DataDirectory, Running
 from gateway.overview import operation_line, owned
+from persistence.local import java
+from persistence.local.server import ServiceError
 from runtime.behaviours import load
 
 _FREE = 1 << 30
@@ -27,6 +29,7 @@ def check(data: DataDirectory) -> Iterator[Finding]:
         return
     free = shutil.disk_usage(data.folder).free
     yield Finding(free > _FREE, f"{free / (1 << 30):.1f} GiB free at {data.folder}")
+    yield _broker(data)
     running = data.running()
     if running is None:
         yield Finding(True, "nothing runs on this data")
@@ -35,6 +38,17 @@ def check(data: DataDirectory) -> Iterator[Finding]:
     yield from _system(running)
     yield from audit(running.dsn)
     yield from stepped(Comparison(running).findings)
+
+
+def _broker(data: DataDirectory) -> Finding:
+    """Say whether a Kafka of our own can be started; that it can't is bad where there was one."""
+    try:
+        found = java.java()
+        java.jars("kafka")
+    except ServiceError as error:
+        needed = (data.folder / "kafka").exists()
+        return Finding(not needed, f"`gameshard run --full` can't start a Kafka here: {error}")
+    return Finding(True, f"Kafka {java.version('kafka')} can be started here, by {found.path}")
 
 
 def stepped(make: Callable[[], AsyncIterator[Finding]]) -> Iterator[Finding]:

@@ -62,7 +62,7 @@ class Events:
         if not self._trouble:
             self._say("Kafka again, which had ended")
         try:
-            self._own.start()
+            self._own.start(moving=False)  # every process knows where it was
         except (ServiceError, OSError) as error:
             if str(error) != self._trouble:
                 self._trouble = str(error)

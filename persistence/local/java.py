@@ -82,7 +82,8 @@ def jars(name: str) -> Path:
     folder = _place()
     if not folder.exists():
         raise NotInstalled(
-            f"The jars of Kafka and the registry aren't in {folder}. Fetch them: make services"
+            f"The jars of Kafka and the registry aren't in {folder}. Fetch them: make services,"
+            " or python -m persistence.local"
         )
     return folder / name
 

@@ -60,16 +60,17 @@ class LocalKafka:
         """Where clients connect first: HOST:PORT of every node, with commas between."""
         return ",".join(node.address for node in self.nodes)
 
-    def start(self) -> None:
+    def start(self, *, moving: bool = True) -> None:
         """Start every node that doesn't run; return when all take part.
 
-        The ports are those of the last time, unless one of them is taken and no node runs.
+        The ports are those of the last time. If one of them is taken and no node runs, others are
+        chosen, unless that's not wished for (`moving`): clients may know where it was.
 
         Raises:
             ServiceError: If it can't run on this folder or machine; its subclasses say why.
         """
         if not any(node.running for node in self.nodes):
-            self._configure()
+            self._configure(moving)
         missing = [node for node in self.nodes if not node.running]
         if missing:
             self._progress("starting Kafka")
@@ -83,10 +84,10 @@ class LocalKafka:
                 node.kill()
             raise
 
-    def _configure(self) -> None:
+    def _configure(self, moving: bool) -> None:
         for node in self.nodes:
             node.prepare()
-        ports = self._choose_ports()
+        ports = self._choose_ports(moving)
         for node in self.nodes:
             node.configure(ports)
         new = [node for node in self.nodes if not node.formatted]
@@ -106,12 +107,11 @@ class LocalKafka:
             file.write_text(kafka_id())
         return file.read_text()
 
-    def _choose_ports(self) -> Sequence[NodePorts]:
+    def _choose_ports(self, moving: bool) -> Sequence[NodePorts]:
         with contextlib.suppress(OSError, msgspec.DecodeError):
             before = msgspec.json.decode(self._ports.read_bytes(), type=list[NodePorts])
-            if len(before) == len(self.nodes) and all(
-                is_free(port) for ports in before for port in (ports.broker, ports.controller)
-            ):
+            each = [port for ports in before for port in (ports.broker, ports.controller)]
+            if len(before) == len(self.nodes) and (not moving or all(map(is_free, each))):
                 return before
         free: set[int] = set()
         while len(free) < 2 * len(self.nodes):

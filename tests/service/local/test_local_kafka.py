@@ -149,3 +149,17 @@ def test_a_cluster_that_is_down_moves_from_a_taken_port(tmp_path):
     assert kafka._choose_ports() == chosen
     with socket.create_server(("127.0.0.1", chosen[2].controller)):
         assert chosen[2].controller not in {p.controller for p in kafka._choose_ports()}
+
+
+def test_a_broker_that_ended_comes_back_where_clients_know_it(kafka):
+    """While somebody else listens there it's not started elsewhere: that is said, with the port."""
+    address = kafka.address
+    kafka.nodes[0].kill()
+    port = address.rpartition(":")[2]
+    with (
+        socket.create_server(("127.0.0.1", int(port))),
+        pytest.raises(PortTaken, match=port),
+    ):
+        kafka.start(moving=False)
+    kafka.start(moving=False)
+    assert kafka.address == address

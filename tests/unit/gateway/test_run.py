@@ -2,13 +2,18 @@
 
 import os
 import signal
+import socket
 from pathlib import Path
 
 import pytest
 
 from gateway.asked import Asked, Stopped
+from gateway.check import check
+from gateway.installed import DataDirectory
 from gateway.run import RunError, RunOptions, System, _stored_partitions
+from persistence.kafka.stores import KafkaSettings
 from persistence.local.postgres import PortTaken
+from runtime.settings import RaySettings
 
 
 class Postgres:
@@ -111,3 +116,46 @@ def test_an_outside_postgres_that_cannot_be_reached_is_told_in_words():
     for dsn in ("host=127.0.0.1 port=1", "not a dsn", "host=/nowhere"):
         with pytest.raises(RunError, match="Postgres can't be reached"):
             _stored_partitions(dsn)
+
+
+def test_a_kafka_that_cannot_be_started_is_told_in_words(tmp_path, monkeypatch):
+    """Without Java: what is missing, and how to get it."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    with Asked() as asked:
+        system = System(RunOptions(data=tmp_path, kafka=KafkaSettings()), lambda _: None, asked)
+        with pytest.raises(RunError, match=r"Kafka can't start: There is no Java here.*apt-get"):
+            system._start_events()
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_the_doctor_says_that_kafka_cannot_be_started(tmp_path, monkeypatch, before):
+    """It's bad where there is a broker's data; else it's only said."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    if before:
+        (tmp_path / "kafka").mkdir()
+    [found] = [each for each in check(DataDirectory(tmp_path)) if "Kafka" in each.what]
+    assert found.well is not before
+    assert "There is no Java here" in found.what
+
+
+def test_a_port_that_is_taken_is_told_in_words(tmp_path):
+    """Before anything is started."""
+    with socket.create_server(("127.0.0.1", 0)) as other, Asked() as asked:
+        port = other.getsockname()[1]
+        system = System(RunOptions(data=tmp_path, port=port), lambda _: None, asked)
+        with pytest.raises(RunError, match=f"Can't listen on 127.0.0.1:{port}: .*Use --port"):
+            system.start()
+        system.stop()
+
+
+def test_gateways_in_a_ray_that_is_not_ours_need_a_port(tmp_path):
+    """One that is free here says nothing about another machine; a given one isn't tried here."""
+    ray = RaySettings(address="head:6379")
+    with socket.create_server(("127.0.0.1", 0)) as other, Asked() as asked:
+        options = RunOptions(data=tmp_path, port=other.getsockname()[1], ray=ray)
+        assert System(options, lambda _: None, asked)._bind() == other.getsockname()
+        system = System(RunOptions(data=tmp_path, port=0, ray=ray), lambda _: None, asked)
+        with pytest.raises(RunError, match="need a port of their own"):
+            system._bind()
