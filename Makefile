@@ -6,6 +6,7 @@
 #   make bench [ARGS="moves --games 1000 --url URL"]
 #   make services                    fetch Kafka and a schema registry (Java) for tests and benches
 #   make simulate [SEEDS=1000000]    clusters under faults, from seeds, on all cores
+#   make faults [SEED=1 ROUNDS=240]  do faults to a system of its own; the scorecard is docs/FAULTS.md
 #   make schemas [ARGS=--release]    write the events' schemas anew from their Structs
 #   make lock                        write the lock files anew from pyproject.toml
 #   make clean                       remove what was built or installed here, never a game
@@ -13,7 +14,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench simulate schemas lock clean chromium services
+.PHONY: help run test check bench simulate faults schemas lock clean chromium services
 .DELETE_ON_ERROR:
 
 VENV ?= .venv
@@ -35,6 +36,11 @@ bench: $(VENV)/.installed
 SEEDS ?= 10000
 simulate: $(VENV)/.installed-dev
 	@cd tests && ../$(BIN)/python -m simulation --seeds $(SEEDS) $(ARGS)
+
+SEED ?= 1
+ROUNDS ?= 240
+faults: services
+	@$(BIN)/gameshard bench faults --seed $(SEED) --rounds $(ROUNDS) $(ARGS)
 
 schemas: $(VENV)/.installed
 	@$(BIN)/python -m actors.published $(ARGS) schemas actors.chess persistence.kafka.records

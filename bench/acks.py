@@ -42,12 +42,22 @@ def read_acks(path: Path) -> dict[str, list[Ack]]:
 
 
 class Fact(NamedTuple):
-    """An event as the server tells it; `ply` is -1 and `uci` "" for all but moves."""
+    """An event as the server tells it; `ply` is -1 and `uci` "" for all but moves.
+
+    `mark` is when it happened and both clocks after it, by which one move that was played twice
+    alike, by two owners of a game, is told apart; see `mark_of`.
+    """
 
     seq: int
     ply: int = -1
     uci: str = ""
     type: str = ""
+    mark: str = ""
+
+
+def mark_of(at: str, white_ms: int | None, black_ms: int | None) -> str:
+    """Return the mark of an event that says these; "" if it doesn't say when it happened."""
+    return f"{at},{white_ms},{black_ms}" if at else ""
 
 
 class Verdict(NamedTuple):

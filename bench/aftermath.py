@@ -110,7 +110,7 @@ def _measure(
     return Measured(
         one,
         {name: Gaps(seconds) for name, seconds in sorted_out.items()},
-        [at - due for due, at, _ in late if due < window.until and at > window.at],
+        [at - due for due, at, *_ in late if due < window.until and at > window.at],
         [] if one.planned else list(silences(window, own, games, one.partitions).values()),
         list(slowest.values()),
         len(lost),

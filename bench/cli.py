@@ -10,13 +10,14 @@ import typer
 
 from bench.commands.check import check
 from bench.commands.connections import connections
+from bench.commands.faults import faults
 from bench.commands.games import games
 from bench.commands.memory import memory
 from bench.commands.moves import moves
 from bench.commands.peers import peers
 from bench.commands.recovery import recovery
 from bench.crew import CrewError
-from bench.faults import NotHereError
+from bench.faults.victims import NotHereError
 from bench.http import UnansweredError
 from bench.screen import console
 from bench.scripts import BrokenGameError
@@ -50,5 +51,5 @@ def _plainly(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-for command in (games, moves, connections, memory, recovery, peers, check):
+for command in (games, moves, connections, memory, recovery, faults, peers, check):
     app.command(name=command.__name__)(_plainly(command))

@@ -61,7 +61,7 @@ def gaps_in(
 ) -> dict[str, float]:
     """Return game -> its gap in seconds, of every game that had a command in the window."""
     longest: dict[str, float] = {}
-    for due, at, game in answers:
+    for due, at, game, *_ in answers:
         if due < window.until and at > window.at:
             longest[game] = max(longest.get(game, 0.0), at - due)
     for due, game in owed:
@@ -79,7 +79,7 @@ def silences(
     first event of a command that became due after it. Infinite: none came in the window.
     """
     first = dict.fromkeys(hit, math.inf)
-    for due, at, game in answers:
+    for due, at, game, *_ in answers:
         partition = partitions[game]
         if partition in first and window.at <= due < window.until:
             first[partition] = min(first[partition], at - window.at)

@@ -49,6 +49,7 @@ class HallJob:
         per_socket: How many games share a socket of either colour.
         share, shares: Which process this is, and of how many.
         run: Part of every idempotency key, so that a second run meets no game of the first.
+        clock: Initial time and increment of every game, in seconds; None: as `clocks` says.
     """
 
     url: str
@@ -65,6 +66,7 @@ class HallJob:
     share: int = 0
     shares: int = 1
     run: str = "run"
+    clock: tuple[int, int] | None = None
 
     def __call__(self) -> Hall:
         """Make the load (in its own process)."""
@@ -78,6 +80,7 @@ class Hall:
         self.tally = Tally()
         self.pool = Pool(target(job.url), limit=32)
         self.paced = job.pace is not None
+        self.timed = job.clock is not None
         self.clocks = job.clocks
         self.endings = job.endings
         self.halted = True
@@ -91,11 +94,14 @@ class Hall:
         self._since_sent = self.tally.histogram("mover, from sending").record
         self._acks = AckFile(job.acks) if job.acks is not None else None
         self._ledger = Ledger(job.ledger) if job.ledger is not None else None
-        self._scripts = list(job.scripts)
+        self._scripts = [each._replace(clock=job.clock or each.clock) for each in job.scripts]
         self._drawn = 0
         self._keys = 0
         self._schedule: Schedule | None = None
         self._until = math.inf
+        self._rested_at = 0.0
+        self._going = asyncio.Event()
+        self._going.set()
         self._all_played = asyncio.Event()
         self._seats: list[Seat] = []
         self._timers: list[asyncio.Task[None]] = []
@@ -135,15 +141,39 @@ class Hall:
             await self._all_played.wait()
         self.halted = True
         self._until = min(self._until, perf_counter())
-        until = perf_counter() + _DRAIN_SECONDS
-        while perf_counter() < until and not all(table.quiet for table in self.tables):  # noqa: ASYNC110 -- a thousand tables would each have to tell on their hot path
-            await asyncio.sleep(0.02)
+        await self._come_to(lambda table: table.quiet, _DRAIN_SECONDS)
         if left := sum(not table.quiet for table in self.tables):
             self.tally.errors["unanswered"] += left
         if self._ledger is not None:
-            for table in self.tables:
-                if (due := table.owed) is not None:
-                    self._ledger.owed(due, table.game)
+            for due, game in self.restless:
+                self._ledger.owed(due, game)
+
+    async def rest(self, patience: float) -> None:
+        """Let no more moves be due, and wait so many seconds at most until nothing is under way.
+
+        What every socket was told is in the ledger then.
+        """
+        self._going.clear()
+        self._rested_at = perf_counter()
+        await self._come_to(lambda table: table.rested, patience)
+        if self._ledger is not None:
+            self._ledger.flush()
+
+    def go_on(self) -> None:
+        """Go on after a rest, as if it hadn't been."""
+        if self._schedule is not None:
+            self._schedule.postpone(perf_counter() - self._rested_at)
+        self._going.set()
+
+    @property
+    def restless(self) -> list[tuple[float, str]]:
+        """Since when which game waits for an answer; game "": it waits to be made."""
+        return [(due, table.game) for table in self.tables if (due := table.owed) is not None]
+
+    async def _come_to(self, still: Callable[[Table], bool], patience: float) -> None:
+        until = perf_counter() + patience
+        while perf_counter() < until and not all(map(still, self.tables)):  # noqa: ASYNC110 -- a thousand tables would each have to tell on their hot path
+            await asyncio.sleep(0.02)
 
     async def finish(self) -> Any:
         """Close the sockets; return how each game of a `once` load ended."""
@@ -180,7 +210,8 @@ class Hall:
         if self._acks is not None:
             self._acks.note(frame.game, frame.seq, frame.ply, frame.uci)
         if self._ledger is not None:
-            self._ledger.moved(perf_counter() - latency, frame)
+            now = perf_counter()
+            self._ledger.moved(now - latency, now - since_sent, frame)
 
     def seen(self, latency: float) -> None:
         """Count a move that its opponent has."""
@@ -235,6 +266,7 @@ class Hall:
     async def _keep_pace(self, schedule: Schedule) -> None:
         tables, shares = self.tables, self._job.shares
         while schedule.next_due < self._until:
+            await self._going.wait()
             for number, due in schedule.due(perf_counter(), self._until):
                 tables[(number // shares) % len(tables)].turn_due(due)
             # A timer of the loop is a millisecond coarse; shorter ones would only spin.

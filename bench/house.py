@@ -33,6 +33,7 @@ class House(Protocol):
     tally: Tally
     pool: Pool
     paced: bool
+    timed: bool
     clocks: bool
     endings: bool
     halted: bool

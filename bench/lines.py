@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Self
 
 
 class LineFile:
@@ -30,7 +31,32 @@ class LineFile:
 
 def whole_lines(path: Path) -> Iterator[list[str]]:
     """Yield the words of every line; a last line without its end is left out."""
-    with path.open(encoding="ascii") as file:
-        for line in file:
-            if line.endswith("\n"):
-                yield line.split()
+    with LineReader(path) as file:
+        yield from file.lines()
+
+
+class LineReader:
+    """Reads a file that others still append to. Use it as a context manager."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("rb")
+        self._cut = b""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def lines(self) -> Iterator[list[str]]:
+        """Yield the words of every whole line that wasn't yielded before."""
+        for line in self._file:
+            if line.endswith(b"\n"):
+                whole, self._cut = self._cut + line, b""
+                yield whole.decode("ascii").split()
+            else:
+                self._cut += line

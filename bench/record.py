@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from bench.acks import Fact
+from bench.acks import Fact, mark_of
 from bench.http import Pool, UnansweredError
 from bench.target import target
 
@@ -21,6 +21,14 @@ class _Event(msgspec.Struct):
     type: str = ""
     ply: int = -1
     uci: str = ""
+    at: str = ""
+    white_ms: int | None = None
+    black_ms: int | None = None
+
+    def fact(self) -> Fact:
+        """Return it as a checker looks at it."""
+        mark = mark_of(self.at, self.white_ms, self.black_ms)
+        return Fact(self.seq, self.ply, self.uci, self.type, mark)
 
 
 class _Events(msgspec.Struct):
@@ -92,7 +100,7 @@ async def _facts(pool: Pool, game: str) -> list[Fact]:
         if answer.status != 200:
             raise UnansweredError(f"the events of {game}", answer)
         page = msgspec.json.decode(answer.body, type=_Events).events
-        facts += [Fact(event.seq, event.ply, event.uci, event.type) for event in page]
+        facts += [event.fact() for event in page]
         if not page or page[-1].seq <= after:
             return facts
 

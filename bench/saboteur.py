@@ -13,19 +13,21 @@ from dataclasses import dataclass, field
 from random import Random
 from time import perf_counter, sleep
 
-from bench.faults import Fault, NobodyError, choose, owners, whole
+from bench.faults.harm import Harm, Tools, harm
+from bench.faults.kinds import Blow, Fault
+from bench.faults.plan import chance
+from bench.faults.victims import NobodyError, Victim, choose, owners, whole
 from bench.gaps import NEVER, Window
 from bench.parts import Shards
 from bench.proc import command, stats
 from bench.server import UnreachableError, shards
-from bench.signals import Stopped, kill
 from bench.target import Target
 
 _POLL_SECONDS = 0.2
 _ASK_SECONDS = 3.0
 _STALE_SECONDS = 1.0
-_ZOMBIE_SECONDS = 3.0
-"""What a process that was woken may still say, it says by then."""
+_BETWEEN_SECONDS = 0.5
+"""Blows of one fault come within so long."""
 _SAID = 300
 
 
@@ -36,13 +38,17 @@ class Timing:
     Attributes:
         settle: Between one fault's end and the next blow; up to a second more is drawn.
         watch: A fault's window lasts so long at least.
-        stopped: A stopped process is continued after so long.
+        stopped: What can be undone (a stopped process is continued) is undone after so long; up to
+            `stopped_more` more is drawn.
+        zombie: What a process that was woken may still say, it says by then.
         patience: So long it waits for every partition to be served.
     """
 
     settle: float = 2.0
     watch: float = 8.0
     stopped: float = 10.0
+    stopped_more: float = 0.0
+    zombie: float = 3.0
     patience: float = 60.0
 
 
@@ -51,6 +57,7 @@ class Round:
     """One fault, or one command of an operator.
 
     Attributes:
+        number: Of the run, from 1: with the seed it says what was done, to whom and when.
         what: The fault's kind, or the command.
         planned: Whether it's a command.
         victim: Whom it hit; empty if nobody.
@@ -63,6 +70,7 @@ class Round:
     """
 
     what: str
+    number: int = 0
     planned: bool = False
     victim: str = ""
     window: Window = NEVER
@@ -78,20 +86,22 @@ class Saboteur:
 
     Args:
         server: The server; it runs on this machine.
-        plan: What is done, in order: faults, and commands as text.
+        plan: What is done, in order, by the run's number: faults, and commands as text.
         seed: Decides whom a fault hits and when.
         timing: See `Timing`.
-        say: Is told what happens.
+        tools: See `Tools`.
+        on_round: Called after each round; returns whether to go on.
         on_over: Called at the end.
     """
 
     def __init__(
         self,
         server: Target,
-        plan: Sequence[Fault | str],
+        plan: Sequence[tuple[int, Fault | str]],
         seed: int,
         timing: Timing,
-        say: Callable[[str], None],
+        tools: Tools,
+        on_round: Callable[[Round], bool],
         on_over: Callable[[], None],
     ) -> None:
         self._rounds: list[Round] = []
@@ -99,9 +109,10 @@ class Saboteur:
         self._thread = threading.Thread(target=self._run, name="saboteur", daemon=True)
         self._server = server
         self._plan = plan
-        self._random = Random(seed)
+        self._seed = seed
         self._timing = timing
-        self._say = say
+        self._tools = tools
+        self._on_round = on_round
         self._on_over = on_over
 
     def start(self) -> None:
@@ -117,49 +128,62 @@ class Saboteur:
 
     def _run(self) -> None:
         try:
-            for what in self._plan:
-                one = Round(str(what), planned=isinstance(what, str))
-                self._round(one, what)
+            for number, what in self._plan:
+                one = Round(str(what), number, planned=isinstance(what, str))
+                self._round(one, what, chance(number, self._seed))
                 self._rounds.append(one)
-                outcome = "; ".join([one.victim, *one.notes]).strip("; ")
-                self._say(f"{one.what}: {outcome}, {_after(one)}")
+                if not self._on_round(one):
+                    break
         except Exception as error:  # noqa: BLE001 -- `result` raises it again
             self._error = error
         finally:
             self._on_over()
 
-    def _round(self, one: Round, what: Fault | str) -> None:
+    def _round(self, one: Round, what: Fault | str, random: Random) -> None:
         if self._when_whole() is None:
             one.failed = True
             one.notes.append(
                 f"not begun: not every partition is served {self._timing.patience:g} s on"
             )
             return
-        sleep(self._timing.settle + self._random.random())
+        sleep(self._timing.settle + random.random())
         try:
             before = shards(self._server, _ASK_SECONDS)
             if isinstance(what, Fault):
-                self._strike(one, what, before)
+                self._strike(one, what, before, random)
             else:
                 self._command(one, what, before)
         except (NobodyError, UnreachableError, OSError) as error:
             one.failed = True
             one.notes.append(f"nobody was hit: {error}")
 
-    def _strike(self, one: Round, fault: Fault, before: Shards) -> None:
-        victim = choose(fault, before, stats(), command, self._random)
-        one.victim, one.partitions = victim.name, set(victim.partitions)
+    def _strike(self, one: Round, fault: Fault, before: Shards, random: Random) -> None:
+        lasts = self._timing.stopped + random.random() * self._timing.stopped_more
+        harms: list[Harm] = []
         at = perf_counter()
-        if fault.verb == "kill":
-            kill(victim.pids)
-            self._watch(one, at, before, None)
-            return
-        stopped = Stopped(victim.pids)
         try:
-            self._watch(one, at, before, stopped)
+            for blow, victim in self._victims(fault, before, random):
+                if harms:
+                    sleep(random.random() * _BETWEEN_SECONDS)
+                one.victim = f"{one.victim}, {victim.name}" if one.victim else victim.name
+                one.partitions |= victim.partitions
+                harms.append(harm(blow.verb, victim.pids, self._tools, random))
+            self._watch(one, at, before, harms, lasts if fault.lasts else None)
         finally:
-            stopped.wake()
-        one.notes += stopped.notes()
+            for each in harms:
+                each.undo()
+        one.notes += [note for each in harms for note in each.notes()]
+
+    def _victims(self, fault: Fault, before: Shards, random: Random) -> list[tuple[Blow, Victim]]:
+        """Return whom each blow hits; of several of a kind, each another one."""
+        chosen: list[tuple[Blow, Victim]] = []
+        of = stats()
+        for blow in fault.blows:
+            victim = choose(blow, before, of, command, random)
+            for pid in victim.pids:
+                of.pop(pid, None)
+            chosen.append((blow, victim))
+        return chosen
 
     def _command(self, one: Round, line: str, before: Shards) -> None:
         at = perf_counter()
@@ -172,23 +196,29 @@ class Saboteur:
         if process.returncode:
             one.failed = True
             one.notes.append(f"exit code {process.returncode}: {said.strip()[-_SAID:]}")
-        self._watch(one, at, before, None)
+        self._watch(one, at, before, (), None)
 
-    def _watch(self, one: Round, at: float, before: Shards, stopped: Stopped | None) -> None:
-        """Wait until all is served again and the window is long enough; note who owns what."""
+    def _watch(
+        self, one: Round, at: float, before: Shards, harms: Sequence[Harm], lasts: float | None
+    ) -> None:
+        """Wait until all is served again and the window is long enough; note who owns what.
+
+        What lasts is undone after `lasts` seconds.
+        """
         timing, whole_again = self._timing, None
         # What GET /shards says in the first moment may be from before the blow.
         sleep(max(0.0, at + _STALE_SECONDS - perf_counter()))
         over = max(at + timing.watch, perf_counter() + timing.settle)
-        if stopped is not None:
-            over = max(over, at + timing.stopped + _ZOMBIE_SECONDS)
+        if lasts is not None:
+            over = max(over, at + lasts + timing.zombie)
         while (now := perf_counter()) < over or (
             whole_again is None and now < over + timing.patience
         ):
-            if stopped is not None:
-                stopped.look()
-                if now >= at + timing.stopped:
-                    stopped.wake()
+            for each in harms:
+                each.look()
+            if lasts is not None and now >= at + lasts:
+                for each in harms:
+                    each.undo()
             if whole_again is None and (whole_again := self._ask_if_whole()) is not None:
                 one.whole_after = perf_counter() - at
             sleep(_POLL_SECONDS)
@@ -223,7 +253,10 @@ class Saboteur:
         return found
 
 
-def _after(one: Round) -> str:
+def outcome(one: Round) -> str:
+    """Say in a line how a round went."""
+    said = "; ".join([one.victim, *one.notes]).strip("; ")
     if one.failed:
-        return "FAILED"
-    return f"all served when asked {one.whole_after:.1f} s after" if one.whole_after else "done"
+        return f"{one.what}: {said}, FAILED"
+    after = f"all served when asked {one.whole_after:.1f} s after" if one.whole_after else "done"
+    return f"{one.what}: {said}, {after}"

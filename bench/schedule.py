@@ -33,6 +33,10 @@ class Schedule:
         """When the next piece is due that was not handed out yet."""
         return self._start + self._next / self._rate
 
+    def postpone(self, seconds: float) -> None:
+        """Move all that wasn't handed out yet."""
+        self._start += seconds
+
     def due(self, now: float, until: float = math.inf) -> list[tuple[int, float]]:
         """Hand out (number, due time) of every piece due by `now` and before `until`, in order."""
         pieces: list[tuple[int, float]] = []

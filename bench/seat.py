@@ -31,6 +31,9 @@ class Frame(msgspec.Struct, gc=False):
     detail: str = ""
     winner: str | None = None
     termination: str | None = None
+    at: str = ""
+    white_ms: int | None = None
+    black_ms: int | None = None
 
 
 _decode = msgspec.json.Decoder(Frame).decode

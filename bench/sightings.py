@@ -19,6 +19,7 @@ class Findings:
         disordered: Came to a socket after a later event.
         missed: A socket went on without an event, or never got one that was acknowledged.
         differing: Another event than the one that was acknowledged or seen.
+        forked: Two sockets saw different events under one number, and the log has none.
     """
 
     lost: list[str] = field(default_factory=list[str])
@@ -26,6 +27,7 @@ class Findings:
     disordered: list[str] = field(default_factory=list[str])
     missed: list[str] = field(default_factory=list[str])
     differing: list[str] = field(default_factory=list[str])
+    forked: list[str] = field(default_factory=list[str])
 
     @property
     def good(self) -> bool:
@@ -85,9 +87,22 @@ def examine(game: str, heard: Heard, facts: Sequence[Fact], moves: list[str]) ->
     newest = max((ack.seq for ack in heard.acks), default=0)
     for socket, events in heard.seen.items():
         _examine_socket(f"{game} at socket {socket}", events, log, newest, found)
+    found.forked += _forks(game, heard, log)
     for fact in heard.later:
         _look_up(f"{game} after its players left", fact, log, found)
     return found
+
+
+def _forks(game: str, heard: Heard, log: Mapping[int, Fact]) -> list[str]:
+    """Return what sockets saw as two different events under a number that isn't in the log."""
+    first: dict[int, Fact] = {}
+    forks: list[str] = []
+    for events in (*heard.seen.values(), heard.later):
+        for fact in events:
+            other = first.setdefault(fact.seq, fact)
+            if other != fact and fact.seq not in log:
+                forks += [f"{game}: {other} and {fact} were seen as event {fact.seq}"]
+    return forks
 
 
 def _look_up(where: str, fact: Fact, log: Mapping[int, Fact], found: Findings) -> None:

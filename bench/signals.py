@@ -13,16 +13,30 @@ from bench.proc import stat
 
 def kill(pids: Iterable[int]) -> None:
     """Send SIGKILL to all of them; one that is gone already is passed over."""
+    _send(pids, signal.SIGKILL)
+
+
+def stop(pids: Iterable[int]) -> None:
+    """Send SIGSTOP to all of them; ditto."""
+    _send(pids, signal.SIGSTOP)
+
+
+def cont(pids: Iterable[int]) -> None:
+    """Send SIGCONT to all of them; ditto."""
+    _send(pids, signal.SIGCONT)
+
+
+def _send(pids: Iterable[int], number: signal.Signals) -> None:
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+            os.kill(pid, number)
 
 
 class Stopped:
-    """Processes that got SIGSTOP. Call `look` now and then, and `wake` in the end, whatever comes.
+    """Processes that got SIGSTOP. Call `look` now and then, and `undo` in the end, whatever comes.
 
     Attributes:
-        woken_at: When `wake` was called, by time.perf_counter(); None: not yet.
+        woken_at: When `undo` was called, by time.perf_counter(); None: not yet.
     """
 
     def __init__(self, pids: Iterable[int]) -> None:
@@ -31,9 +45,7 @@ class Stopped:
         self._born = {pid: found.born for pid in pids if (found := stat(pid)) is not None}
         self._ended: dict[int, float] = {}
         self._woken = 0
-        for pid in self._born:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGSTOP)
+        stop(self._born)
 
     def look(self) -> None:
         """Note which of them somebody else has ended."""
@@ -41,7 +53,7 @@ class Stopped:
             if pid not in self._ended and not _lives(pid, born):
                 self._ended[pid] = perf_counter() - self._at
 
-    def wake(self) -> None:
+    def undo(self) -> None:
         """Send SIGCONT to those that still live; the second time does nothing."""
         if self.woken_at is not None:
             return

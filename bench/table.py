@@ -63,6 +63,11 @@ class Table:
                 return self.due[int(ply) & 1]
         return self._due[0] if self._due else None
 
+    @property
+    def rested(self) -> bool:
+        """Whether nothing is under way here, and both players have seen all that there is."""
+        return self.quiet and (self._ready or not self.game)
+
     def _all_answered(self) -> bool:
         return self.sides[0].asked is None and self.sides[1].asked is None
 
@@ -79,7 +84,7 @@ class Table:
 
     async def _make(self, script: Script) -> None:
         house, (white, black) = self._house, self._players()
-        clock = house.clocks and waits_for_flag(script)
+        clock = house.timed or (house.clocks and waits_for_flag(script))
         try:
             game = await new_game(house.pool, script, (white, black), house.new_key(), clock=clock)
         except UnansweredError as error:

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from bench.aftermath import Measured, figures, rows
+from bench.comparison import compare
 from bench.ledger import Evidence
-from bench.record import Record, judge_all
 from bench.results import write
 from bench.screen import console, grid
-from bench.sightings import Findings, Heard, examine
+from bench.sightings import Findings
 from bench.tally import Tally
 from bench.target import Target
 
@@ -33,7 +33,7 @@ def report(
     console.print(grid("gaps", _GAPS, rows(measured)))
     for one in measured:
         _say(one, len(sockets))
-    findings = compare(server.url, found)
+    findings = compare(server.url, found, found.begun)
     heard = {
         "acknowledged": sum(len(each) for each in found.acks.values()),
         "seen": sum(len(each) for game in found.seen.values() for each in game.values()),
@@ -76,19 +76,3 @@ def _show(heard: dict[str, int], findings: Findings, tally: Tally) -> None:
     console.print(grid("what clients heard, and what is stored", ("", "count"), table))
     for line in findings.sentences()[:_SHOWN]:
         console.print(f"  {line}", markup=False)
-
-
-def compare(url: str, found: Evidence) -> Findings:
-    """Read every game back and return all that is wrong with any."""
-
-    def verdict(record: Record) -> Findings:
-        game = record.game
-        if record.error:
-            return Findings(lost=[record.error])
-        heard = Heard(found.acks[game], found.accepted[game], found.seen[game], found.later[game])
-        return examine(game, heard, record.facts, record.moves)
-
-    findings = Findings()
-    for each in judge_all(url, found.begun, verdict):
-        findings.add(each)
-    return findings

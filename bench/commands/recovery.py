@@ -14,12 +14,14 @@ from bench.aftermath import measure
 from bench.commands.options import URL, Json, Processes, Url, Users, Warmup, new_run
 from bench.commands.recovered import report
 from bench.crew import Crew, Phase
-from bench.faults import Fault, NotHereError, read_faults, strangers
+from bench.faults.harm import Tools
+from bench.faults.kinds import Fault, read_faults
+from bench.faults.victims import NotHereError, strangers
 from bench.hall import HallJob
 from bench.ledger import read_ledger
 from bench.openfiles import allow_files
 from bench.proc import command, stats
-from bench.saboteur import Round, Saboteur, Timing
+from bench.saboteur import Round, Saboteur, Timing, outcome
 from bench.screen import Screen, console
 from bench.scripts import standard
 from bench.server import UnreachableError, shards
@@ -37,7 +39,10 @@ def recovery(
     ] = 1000,
     pace: Annotated[float, typer.Option(min=0.1, help="Moves a second in all.")] = 500,
     fault: Annotated[
-        str, typer.Option(help="shard-, gateway-, coordinator-, node-; each -kill or -stop.")
+        str,
+        typer.Option(
+            help="Who, a hyphen, and what: shard-kill,postgres-stop, ...; a + for two at once."
+        ),
     ] = "shard-kill,shard-stop,gateway-kill,coordinator-kill",
     rounds: Annotated[int, typer.Option(min=1, help="How often all of that is done.")] = 1,
     during: Annotated[
@@ -146,7 +151,13 @@ def _besiege(
         for share in range(hall.shares)
         if (share_of := len(range(share, hall.games, hall.shares)))
     ]
-    saboteur = Saboteur(server, plan, seed, timing, console.print, over.set)
+
+    def told(one: Round) -> bool:
+        console.print(outcome(one))
+        return True
+
+    numbered = list(enumerate(plan, 1))
+    saboteur = Saboteur(server, numbered, seed, timing, Tools(), told, over.set)
 
     def begin(phase: str) -> None:
         if phase == "faults":

@@ -21,7 +21,7 @@ def besiege(url: str, figures: Path, *options: str) -> dict:
 
 def nothing_is_wrong(found: dict) -> None:
     """Every event of the log came to both players once, in order, and nothing else did."""
-    kinds = ("lost", "repeated", "disordered", "missed", "differing")
+    kinds = ("lost", "repeated", "disordered", "missed", "differing", "forked")
     assert found["compared"] == dict.fromkeys(kinds, 0)
     assert found["heard"]["acknowledged"] > 0
     assert found["heard"]["never_answered"] == 0

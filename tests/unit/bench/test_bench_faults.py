@@ -9,7 +9,8 @@ from random import Random
 import msgspec
 import pytest
 
-from bench.faults import Fault, NobodyError, choose, owners, read_faults, strangers, whole
+from bench.faults.kinds import Blow, Fault, read_faults
+from bench.faults.victims import NobodyError, choose, owners, strangers, whole
 from bench.parts import Shards
 from bench.proc import Stat, command, family, stats
 from bench.signals import Stopped, kill
@@ -41,16 +42,19 @@ def named(pid: int) -> bytes:
 def hit(
     fault: str, shards: Shards, of: dict[int, Stat], seed: int = 0
 ) -> tuple[list[int], set[int]]:
-    (kind,) = read_faults(fault)
-    victim = choose(kind, shards, of, named, Random(seed))
+    ((blow,),) = (kind.blows for kind in read_faults(fault))
+    victim = choose(blow, shards, of, named, Random(seed))
     return victim.pids, victim.partitions
 
 
 def test_faults_are_read_by_their_names() -> None:
     """A list of names is a list of faults; any other word is refused with the names that are."""
-    assert read_faults("shard-kill, node-stop") == [Fault("shard", "kill"), Fault("node", "stop")]
-    for wrong in ("shard", "postgres-kill", "shard-maim", ""):
-        with pytest.raises(ValueError, match="gateway-stop"):
+    kill, stop = Blow("shard", "kill"), Blow("node", "stop")
+    assert read_faults("shard-kill, node-stop") == [Fault((kill,)), Fault((stop,))]
+    assert read_faults("shard-kill+node-stop") == [Fault((kill, stop))]
+    assert str(read_faults("shard-kill+node-stop")[0]) == "shard-kill+node-stop"
+    for wrong in ("shard", "mouse-kill", "shard-maim", "gateway-cut", "shard-kill+", ""):
+        with pytest.raises(ValueError, match="coordinator"):
             read_faults(wrong)
 
 
@@ -129,10 +133,10 @@ def test_what_was_stopped_is_woken(child: subprocess.Popen[bytes]) -> None:
     """A stopped process stands still until it's woken, once."""
     stopped = Stopped([child.pid])
     wait_for_state(child.pid, "T")
-    stopped.wake()
+    stopped.undo()
     woken = stopped.woken_at
     wait_for_state(child.pid, "SR")
-    stopped.wake()
+    stopped.undo()
     assert stopped.woken_at == woken
     assert [note.split(" after")[0] for note in stopped.notes()] == ["1 woken"]
 
@@ -144,7 +148,7 @@ def test_what_others_ended_meanwhile_is_told(child: subprocess.Popen[bytes]) -> 
     child.wait()
     kill([child.pid])
     stopped.look()
-    stopped.wake()
+    stopped.undo()
     assert [note.split(" within")[0] for note in stopped.notes()] == ["1 ended by others"]
 
 

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 import bench.hall
 from bench.cli import app
-from bench.commands.recovered import compare
+from bench.comparison import compare
 from bench.hall import Hall, HallJob
 from bench.ledger import read_ledger
 from bench.scripts import Script
@@ -62,7 +62,7 @@ def test_a_lie_is_found_and_called_by_its_name(
     with Doctored((trick, "honest", "honest"), {}) as server:
         job = HallJob(server.url, 3, (SCRIPT,), 100, ledger=ledger, per_socket=2, users=2)
         asyncio.run(play(job(), server, ledger))
-        findings = compare(server.url, read_ledger(ledger))
+        findings = compare(server.url, heard := read_ledger(ledger), heard.begun)
     tricked = next(game.name for game in server.games.values() if game.trick == trick)
     assert [kind for kind, count in findings.counts().items() if count] == found
     assert all(tricked in line for line in findings.sentences() if "numbered" not in line)

@@ -113,7 +113,7 @@ def test_a_ledger_gives_back_what_was_noted(tmp_path: Path) -> None:
     ledger.told(4, Frame("GameEnded", "g", seq=4))
     ledger.left("g")
     ledger.told(4, Frame("GameEnded", "g", seq=4))
-    ledger.moved(1.5, move)
+    ledger.moved(1.5, 1.6, move)
     ledger.lost(7)
     ledger.back(7)
     ledger.owed(2.5, "")
@@ -129,13 +129,13 @@ def test_a_ledger_gives_back_what_was_noted(tmp_path: Path) -> None:
     assert found.later == {"g": [Fact(4, type="GameEnded")]}
     assert found.accepted == {"g": [(3, "m0")]}
     assert found.acks == {"g": [Ack("g", 3, 0, "e2e4")]}
-    assert found.answers == [Answer(1.5, found.answers[0].at, "g")]
+    assert found.answers == [Answer(1.5, found.answers[0].at, "g", 1.6, 0)]
     assert [each.what for each in found.happenings] == ["unavailable", "-", "lost", "back"]
     assert found.happenings[2] == Happening(found.happenings[2].at, 7, "lost")
     assert found.owed == [(2.5, "-")]
 
 
-@pytest.mark.parametrize("line", ["x 1 2", "m 1 2 g", "s one 4 g 3 MovePlayed zero e2e4"])
+@pytest.mark.parametrize("line", ["x 1 2", "m 1 2 g", "s one 4 g 3 MovePlayed zero e2e4 -"])
 def test_a_broken_ledger_is_not_passed_over(tmp_path: Path, line: str) -> None:
     """A whole line that is none of a ledger's is an error, not silence."""
     path = tmp_path / "ledger"

@@ -40,7 +40,7 @@ class FakeHouse:
     def __init__(self) -> None:
         self.tally = Tally()
         self.pool: Any = None
-        self.paced = self.clocks = False
+        self.paced = self.timed = self.clocks = False
         self.endings = True
         self.halted = False
         self.scripts = [SCRIPT]

@@ -5,23 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from random import Random
-from typing import NamedTuple
 
+from bench.faults.kinds import Blow
 from bench.parts import Shard, Shards
 from bench.proc import Stat, family
-
-ROLES = ("shard", "gateway", "coordinator", "node")
-VERBS = ("kill", "stop")
-
-
-class Fault(NamedTuple):
-    """A kind of fault: what is hit, and how ("kill": SIGKILL; "stop": SIGSTOP, later SIGCONT)."""
-
-    role: str
-    verb: str
-
-    def __str__(self) -> str:
-        return f"{self.role}-{self.verb}"
 
 
 @dataclass
@@ -45,22 +32,6 @@ class NobodyError(Exception):
 
 class NotHereError(Exception):
     """The server doesn't run on this machine, so it can't be hit from here; the text says more."""
-
-
-def read_faults(text: str) -> list[Fault]:
-    """Read "shard-kill,gateway-stop".
-
-    Raises:
-        ValueError: If a word is no fault.
-    """
-    faults: list[Fault] = []
-    for word in text.split(","):
-        role, _, verb = word.strip().partition("-")
-        if role not in ROLES or verb not in VERBS:
-            known = ", ".join(f"{role}-{verb}" for role in ROLES for verb in VERBS)
-            raise ValueError(f"{word.strip()!r} is none of {known}")
-        faults.append(Fault(role, verb))
-    return faults
 
 
 def owners(shards: Shards) -> dict[int, tuple[str, int]]:
@@ -93,21 +64,25 @@ def strangers(
 
 def _ours(line: bytes) -> bool:
     return any(
-        word in line for word in (b"ray::", b"raylet", b"gameshard", b"gateway.cli", b"postgres")
-    )
+        word in line
+        for word in (
+            b"ray::", b"raylet", b"gameshard", b"gateway.cli", b"postgres", b"kafka.Kafka",
+            b"valkey-server", b"redis-server",
+        )
+    )  # fmt: skip
 
 
 def choose(
-    fault: Fault,
+    blow: Blow,
     shards: Shards,
     of: Mapping[int, Stat],
     command: Callable[[int], bytes],
     random: Random,
 ) -> Victim:
-    """Return whom `fault` hits; among equals `random` draws.
+    """Return whom `blow` hits; among equals `random` draws.
 
     Args:
-        fault: The kind.
+        blow: The kind.
         shards: The body of GET /shards.
         of: Every process of this machine.
         command: Gives the command line of a pid.
@@ -116,25 +91,26 @@ def choose(
     Raises:
         NobodyError: If there is nobody, or nobody else would be left.
     """
-    if fault.role == "node":
-        return _node(fault, shards, of, command, random)
-    if fault.role == "shard":
+    if blow.role == "node":
+        return _node(blow, shards, of, command, random)
+    if blow.role == "shard":
         living = [shard for shard in shards.shards if shard.pid in of and shard.partitions]
         if not living:
             raise NobodyError("no shard of GET /shards lives on this machine and owns a partition")
         shard = random.choice(sorted(living, key=lambda each: each.name))
         return Victim(f"{shard.name} pid {shard.pid}", [shard.pid], _held([shard]))
-    pids = sorted({each.pid for each in shards.processes if each.role == fault.role})
+    pids = sorted({each.pid for each in shards.processes if each.role == blow.role})
     living_pids = [pid for pid in pids if pid in of]
     if not living_pids:
         named = f"pids {pids}, which are gone" if pids else "none"
-        raise NobodyError(f"GET /shards names as {fault.role}: {named}")
+        raise NobodyError(f"GET /shards names as {blow.role}: {named}")
     pid = random.choice(living_pids)
-    return Victim(f"{fault.role} pid {pid}", [pid])
+    hit = family(pid, of) if blow.role == "postgres" else [pid]  # its sessions are processes, too
+    return Victim(f"{blow.role} pid {pid}", hit)
 
 
 def _node(
-    fault: Fault,
+    blow: Blow,
     shards: Shards,
     of: Mapping[int, Stat],
     command: Callable[[int], bytes],
@@ -161,7 +137,7 @@ def _node(
     raylet = random.choice(candidates)
     lost = nodes[raylet]
     names = ", ".join(sorted(shard.name for shard in lost))
-    pids = [raylet] if fault.verb == "kill" else family(raylet, of)
+    pids = [raylet] if blow.verb == "kill" else family(raylet, of)
     return Victim(f"raylet pid {raylet} with {names}", pids, _held(lost))
 
 
