@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import struct
+from collections import deque
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from time import monotonic
@@ -32,7 +33,8 @@ from persistence.log import Unavailable
 _log = logging.getLogger(__name__)
 _READ_S = 0.3
 """So long a take-over waits for what was left."""
-_LOAD_S = 0.3
+_LOAD_S = 1.0
+_LOAD = 500
 _WRITE_S = 5.0
 _BACKOFF_S = (0.25, 30.0)
 _HEAD = struct.Struct(">QQ")
@@ -156,6 +158,8 @@ class RedisHotState:
         self._read = self._redis.register_script(_READ)
         self._write = self._redis.register_script(_WRITE)
         self._drop = self._redis.register_script(_DROP)
+        self._asked: deque[tuple[Sequence[str], asyncio.Future[dict[str, Warm]]]] = deque()
+        self._loading: asyncio.Task[None] | None = None
         self._pause = 0.0
         self._until = 0.0
 
@@ -200,14 +204,52 @@ class RedisHotState:
         )
 
     async def load(self, games: Sequence[str]) -> dict[str, Warm]:
-        """See `HotState.load`."""
-        async with self._patience(_LOAD_S):
-            values: Any = await self._redis.mget([f"game:{game}" for game in games])
-        found: dict[str, Warm] = {}
-        for game, value in zip(games, values, strict=True):
-            if value is not None and (warm := _unpacked(value)) is not None:
-                found[game] = warm
-        return found
+        """See `HotState.load`. What is asked for while an answer is awaited goes together then."""
+        loaded: asyncio.Future[dict[str, Warm]] = asyncio.get_running_loop().create_future()
+        self._asked.append((games, loaded))
+        if self._loading is None:
+            self._loading = asyncio.create_task(self._load())
+        return await loaded
+
+    async def _load(self) -> None:
+        try:
+            while self._asked:
+                asked = [self._asked.popleft()]
+                names = list(asked[0][0])
+                while self._asked and len(names) + len(self._asked[0][0]) <= _LOAD:
+                    asked.append(self._asked.popleft())
+                    names += asked[-1][0]
+                await self._answer(names, asked)
+        finally:
+            self._loading = None
+
+    async def _answer(
+        self,
+        names: Sequence[str],
+        asked: Sequence[tuple[Sequence[str], asyncio.Future[dict[str, Warm]]]],
+    ) -> None:
+        try:
+            async with self._patience(_LOAD_S):
+                values: Any = await self._redis.mget([f"game:{game}" for game in names])
+        except asyncio.CancelledError:
+            for _, loaded in asked:
+                loaded.cancel()
+            raise
+        except Unavailable as error:
+            for _, loaded in asked:
+                if not loaded.done():
+                    loaded.set_exception(Unavailable(str(error)))
+            return
+        there = dict(zip(names, values, strict=True))
+        for games, loaded in asked:
+            if not loaded.done():
+                loaded.set_result(
+                    {
+                        game: warm
+                        for game in games
+                        if there[game] is not None and (warm := _unpacked(there[game])) is not None
+                    }
+                )
 
     async def write(self, write: Write) -> Mark | None:
         """See `HotState.write`."""
@@ -240,6 +282,8 @@ class RedisHotState:
 
     async def close(self) -> None:
         """See `HotState.close`."""
+        if self._loading is not None:
+            self._loading.cancel()
         await self._redis.aclose()
 
 
