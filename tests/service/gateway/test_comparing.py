@@ -1,6 +1,7 @@
 """All live games compared, over real stores; gateways are played by a server of a few lines."""
 
 import asyncio
+import os
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -8,10 +9,12 @@ import msgspec
 import psycopg
 import pytest
 from told_games import cell_of, events_of, history_of, shown, state_of, warm_game
+from typer.testing import CliRunner
 
 from gateway.check import stepped
+from gateway.cli import app
 from gateway.comparing import Comparison
-from gateway.installed import Running
+from gateway.installed import DataDirectory, Running
 from gateway.tier_reading import Away
 from gateway.told import tell
 from persistence.hot_state import Entry, Write
@@ -31,6 +34,8 @@ class Gateways:
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
         found = self.games.get(request.path.removeprefix("/games/"), 404)
+        if request.path == "/shards":
+            found = b'{"partitions":0,"shards":[],"operation":null,"unsettled":0}'
         if self.refusals:
             self.refusals -= 1
             found = 429
@@ -98,7 +103,8 @@ class System:
     def log(self, offset: int, game: str, seq: int) -> None:
         partition = partition_of(game, 4)
         self.sql.execute(
-            "INSERT INTO events VALUES (%s, %s, %s, %s, '', %s, 0)",
+            "INSERT INTO events VALUES (%s, %s, %s, %s, '', %s,"
+            " (extract(epoch FROM now()) * 1000)::int8)",
             (partition, offset, game, seq, events_of(game, seq)[-1]),
         )
         self.sql.execute(
@@ -277,3 +283,48 @@ def test_replay_without_postgres_is_an_error_with_words(system):
     running = msgspec.structs.replace(system.running, dsn="host=127.0.0.1 port=1 dbname=x")
     with pytest.raises(Away, match=r"^Postgres can't be read: connection"):
         asyncio.run(tell(running, GAME))
+
+
+@pytest.fixture
+def command(system, tmp_path):
+    """Runs a command of `gameshard` on the system's data directory."""
+    data = DataDirectory(tmp_path)
+    data.announce(msgspec.structs.replace(system.running, pid=os.getpid()))
+    runner = CliRunner()
+    return lambda *words: runner.invoke(app, [*words, "--data", str(tmp_path)])
+
+
+def test_the_doctor_ends_with_1_if_anything_differs(system, command):
+    """And with 0 if tiers are only behind; each difference is named with game and seq."""
+    done = command("doctor")
+    assert done.exit_code == 0, done.output
+    assert "Redis: behind the log in 1 games" in done.output
+    system.sql.execute("DELETE FROM events WHERE seq > 8")
+    done = command("doctor")
+    assert done.exit_code == 1
+    assert f"game {GAME}: GET ahead: seq 9" in done.output
+
+
+def test_replay_shows_one_tier_or_all(system, command):
+    """As lines of JSON, with what is where beside them; 1 if something differs, or isn't there."""
+    lines = [event.decode() for event in events_of(GAME, 9)]
+    done = command("replay", GAME)
+    assert (done.exit_code, done.stdout.splitlines()) == (0, lines)
+    assert "Redis: at seq 8, 1 behind" in done.stderr
+    for source, shown_lines in (
+        ("log", lines[4:]),
+        ("snapshots", lines[:6]),
+        ("redis", lines[6:8]),
+    ):
+        done = command("replay", GAME, "--from", source)
+        assert (done.exit_code, done.stdout.splitlines()) == (0, shown_lines)
+    done = command("replay", GAME, "--from", "outbox")
+    assert done.exit_code == 1
+    assert "There is no outbox in this system." in done.stderr
+    done = command("replay", "nobody")
+    assert done.exit_code == 1
+    assert "There is no game 'nobody'" in done.stderr
+    system.sql.execute("DELETE FROM events WHERE seq > 8")
+    done = command("replay", GAME)
+    assert done.exit_code == 1
+    assert "wrong: GET ahead: seq 9" in done.stderr
