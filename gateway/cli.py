@@ -18,6 +18,7 @@ from rich.markup import escape
 
 from gateway import overview
 from gateway.check import check
+from gateway.consume_cli import app as consumers
 from gateway.installed import DataDirectory, Running
 from gateway.operator_cli import DEFAULT_DATA, Data
 from gateway.operator_cli import app as operators
@@ -41,6 +42,7 @@ console = Console()
 errors = Console(stderr=True)
 
 app.registered_commands += operators.registered_commands
+app.add_typer(consumers, name="consume")
 T = TypeVar("T", bound=msgspec.Struct)
 
 

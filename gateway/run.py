@@ -10,6 +10,7 @@ from pathlib import Path
 import psycopg
 from msgspec import Struct
 
+from gateway.archive_process import ArchiveProcess
 from gateway.asked import Asked, Stopped
 from gateway.events import Events
 from gateway.hot import HotServer
@@ -70,6 +71,7 @@ class System:
         self._postgres: LocalPostgres | None = None
         self._events: Events | None = None
         self._hot: HotServer | None = None
+        self._archive: ArchiveProcess | None = None
         self._cluster: Cluster | None = None
         self._port: socket.socket | None = None
         self._locked = False
@@ -100,6 +102,7 @@ class System:
         )
         self._cluster = Cluster(config, ("gateway.service:GatewayService", gateway))
         address = self._start_cluster(self._cluster)
+        self._start_archive(dsn, kafka)
         self._note_processes(self._cluster)
         self.url = self._options.url or _url(host, port)
         self._data.announce(
@@ -205,6 +208,17 @@ class System:
             except LogError as error:
                 raise RunError(f"Kafka can't be used: {error}") from error
 
+    def _start_archive(self, dsn: str, kafka: KafkaSettings | None) -> None:
+        """Archive games if Kafka is ours; beside an operator's own, they run their consumers."""
+        if self._events is None or not self._events.ours or kafka is None:
+            return
+        self._step("the archive")
+        self._archive = ArchiveProcess(self._data.folder / "archive", dsn, kafka, self._say)
+        try:
+            self._archive.start()
+        except (ServiceError, OSError) as error:
+            raise RunError(f"The archive can't start: {error}") from error
+
     def _install(self, dsn: str, kafka: KafkaSettings | None) -> int:
         """Bring the schema up to date; return how many partitions there are."""
         partitions = self._options.partitions
@@ -228,6 +242,8 @@ class System:
             processes.append({"role": "kafka", "pid": self._events.pid})
         if self._hot is not None and self._hot.pid is not None:
             processes.append({"role": "valkey", "pid": self._hot.pid})
+        if self._archive is not None:
+            processes.append(self._archive.describe())
         self._noted = cluster.note(processes)
 
     def tend(self) -> None:
@@ -243,6 +259,8 @@ class System:
         if self._events is not None and self._events.tend():
             self._noted = False
         if self._hot is not None and self._hot.tend():
+            self._noted = False
+        if self._archive is not None and self._archive.tend():
             self._noted = False
         if not self._noted and self._cluster is not None:
             self._note_processes(self._cluster)
@@ -269,6 +287,8 @@ class System:
                 self._cluster.stop(self._say)
                 self._cluster.stop_ray()
         finally:
+            if self._archive is not None:
+                self._archive.stop()
             if self._postgres is not None:
                 self._say("stopping Postgres")
                 self._postgres.stop()

@@ -25,8 +25,6 @@ from persistence.log import LogError, Record, Unavailable
 from persistence.postgres_snapshots import PostgresSnapshots
 from runtime.history import unpack_events
 
-_PATIENCE_S = 10.0
-
 
 class NotYet(Unavailable):
     """The store will have it in a moment."""
@@ -46,9 +44,7 @@ class Incomplete(LogError):  # noqa: N818  (what it is)
 class WholeHistory:
     """Reads games from the store, and what isn't there yet from Kafka."""
 
-    def __init__(
-        self, database: Database, brokers: Brokers, patience_s: float = _PATIENCE_S
-    ) -> None:
+    def __init__(self, database: Database, brokers: Brokers, patience_s: float) -> None:
         """Give the store `patience_s` to catch up with Kafka, for each partition."""
         self._database = database
         self._snapshots = PostgresSnapshots(database)
