@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import (
@@ -16,6 +17,8 @@ from prometheus_client.core import (
     HistogramMetricFamily,
 )
 from prometheus_client.metrics_core import Metric
+
+from gateway.shard_metrics import families
 
 _BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -127,8 +130,20 @@ class _Collector:
         yield histogram
 
 
-def exposition(counts: Counts, gateway: str) -> bytes:
-    """Return the counts in Prometheus's text format."""
+class _Shards:
+    def __init__(self, body: Mapping[str, Any] | None) -> None:
+        self._body = body
+
+    def collect(self) -> Iterator[Metric]:
+        return families(self._body)
+
+
+def exposition(counts: Counts, gateway: str, shards: Mapping[str, Any] | None) -> bytes:
+    """Return the counts, and what GET /shards says, in Prometheus's text format.
+
+    `shards` is None if nobody says it.
+    """
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Collector(counts, gateway))
+    registry.register(_Shards(shards))
     return generate_latest(registry)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -35,6 +36,8 @@ _log = logging.getLogger(__name__)
 _HERE = Path(__file__).parent
 _WEB = _HERE / "web"
 _MOST_PLAYED = 200
+_FRESH_S = 1.0
+_DESCRIBE_S = 2.0
 _PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -73,6 +76,8 @@ class Pages:
         self._rest = rest
         self._index_headers = guarded(policy(""))
         self._docs_headers = guarded(policy((_HERE / "docs.html").read_text("utf-8")))
+        self._description: Mapping[str, Any] | None = None
+        self._described_at = -_FRESH_S
         self.stopping = False
 
     def app(self) -> Starlette:
@@ -187,7 +192,20 @@ class Pages:
         return self._json({"status": "ready"})
 
     async def _metrics(self, _: Request) -> Answer:
-        return Answer(exposition(self._counts, self._rest.name), media_type=_PROMETHEUS)
+        text = exposition(self._counts, self._rest.name, await self._described())
+        return Answer(text, media_type=_PROMETHEUS)
+
+    async def _described(self) -> Mapping[str, Any] | None:
+        """Return the body of GET /shards, a second old at most; None if nobody answers in time."""
+        if time.monotonic() - self._described_at > _FRESH_S:
+            self._description = None
+            try:
+                async with asyncio.timeout(_DESCRIBE_S):
+                    self._description = await self._router.status()
+            except Exception as error:  # noqa: BLE001  (whatever a coordinator's absence raises)
+                _log.warning("no figures of the shards: %s", error)
+            self._described_at = time.monotonic()
+        return self._description
 
     async def _shards(self, _: Request) -> Answer:
         try:

@@ -10,6 +10,7 @@ from asyncio import Future
 from collections.abc import AsyncIterator, Mapping, Sequence
 from itertools import chain
 
+from persistence.append_times import AppendTimes
 from persistence.database import Database
 from persistence.kafka.breaker import Breaker
 from persistence.kafka.brokers import Brokers
@@ -42,6 +43,7 @@ class KafkaLog:
         self._opening: dict[int, set[Life]] = {}
         self._switching = asyncio.Lock()
         self._breaker = Breaker()
+        self._times = AppendTimes(asyncio.get_running_loop())
         self._loop = asyncio.get_running_loop()
         self._ticking = self._loop.create_task(self._tick())
         self._closed = False
@@ -108,7 +110,7 @@ class KafkaLog:
             raise ValueError("nothing to append")
         life = self._life(partition, epoch)
         if life is not None and not self._closed:
-            return life.append(records)
+            return self._times.begin(life.append(records))
         future: Future[int] = self._loop.create_future()
         future.set_exception(
             Unavailable("the log is closed") if self._closed else Fenced(partition, epoch)
@@ -154,13 +156,15 @@ class KafkaLog:
     # --- Kafka's state ---------------------------------------------------------------------------
 
     def status(self) -> Mapping[str, object]:
-        """See `EventLog.status`; also whether Kafka is away, and who uses the outbox."""
+        """See `EventLog.status`; also whether Kafka is away, who uses the outbox, how appends do."""
         lives = self._lives.values()
         return {
             "kind": "kafka",
             "healthy": not any(life.stuck for life in lives),
             "away": self._breaker.open,
             "in_outbox": sorted(p for p, life in self._lives.items() if life.in_outbox),
+            "outbox_events": sum(life.machine.places for life in lives if life.in_outbox),
+            **self._times.status(),
         }
 
     def heard(self, *, well: bool) -> None:

@@ -1,6 +1,7 @@
 """The HTTP API over real sockets: what a well-behaved client sees."""
 
 import asyncio
+from unittest.mock import AsyncMock
 
 import pytest
 from gateway_of_tests import running
@@ -153,6 +154,18 @@ async def test_operators_see_health_readiness_shards_and_metrics():
             'gameshard_gateway_responses_total{gateway="gateway-0",status="404",what="state"} 1.0'
             in text
         )
+
+
+async def test_metrics_tell_of_the_shards_as_long_as_anybody_knows_of_them():
+    """Without a coordinator the gateway's own figures are told, and that the others aren't known."""
+    async with running() as gateway:
+        assert "gameshard_shards_known 1.0" in (await gateway.http.get("/metrics")).text
+    async with running() as gateway:
+        gateway.router.status = AsyncMock(side_effect=OSError("nobody there"))
+        told = await gateway.http.get("/metrics")
+        assert told.status_code == 200
+        assert "gameshard_shards_known 0.0" in told.text
+        assert "gameshard_gateway_sockets" in told.text
 
 
 async def test_names_are_kept_and_their_absence_hurts_nobody():
