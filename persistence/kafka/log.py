@@ -156,7 +156,7 @@ class KafkaLog:
     # --- Kafka's state ---------------------------------------------------------------------------
 
     def status(self) -> Mapping[str, object]:
-        """See `EventLog.status`; also whether Kafka is away, who uses the outbox, how appends do."""
+        """See `EventLog.status`; also whether Kafka is away, and what the outbox and appends do."""
         lives = self._lives.values()
         return {
             "kind": "kafka",

@@ -32,15 +32,23 @@ def test_the_version_is_the_one_that_was_looked_at():
         assert re.search(rf"(?m)^aiokafka=={re.escape(VERSION)} ", (ROOT / lock).read_text())
 
 
-def test_two_files_know_aiokafka():
-    """Everything else goes through them."""
-    knowing = {
-        str(path.relative_to(ROOT))
+KNOWING = {"persistence/kafka/nodes.py", "persistence/kafka/wire.py"}
+USING = {"persistence/kafka/consumer.py", "persistence/kafka/dead_letters.py"}
+PUBLIC = {"aiokafka", "aiokafka.errors", "aiokafka.structs"}
+
+
+def test_two_files_know_aiokafkas_private_parts_and_two_use_its_clients():
+    """Everything else goes through them; the latter import nothing but what is public."""
+    imported = {
+        str(path.relative_to(ROOT)): found
         for room in ("actors", "runtime", "persistence", "gateway", "bench")
         for path in (ROOT / room).rglob("*.py")
-        if re.search(r"(?m)^\s*(from|import) aiokafka", path.read_text())
+        if (found := re.findall(r"(?m)^\s*(?:from|import) (aiokafka[.\w]*)", path.read_text()))
     }
-    assert knowing == {"persistence/kafka/nodes.py", "persistence/kafka/wire.py"}
+    assert imported.keys() == KNOWING | USING
+    for file in USING:
+        assert set(imported[file]) <= PUBLIC
+        assert not re.search(r"_client\._|producer\._|consumer\._\w", (ROOT / file).read_text())
 
 
 @pytest.mark.parametrize(
