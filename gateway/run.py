@@ -28,6 +28,7 @@ from runtime.starting import StartError
 
 Say = Callable[[str], None]
 _TEND_S = 0.5
+_LOOK_EVERY = 10
 _CONNECT_S = 10
 
 
@@ -75,6 +76,7 @@ class System:
         self._cluster: Cluster | None = None
         self._port: socket.socket | None = None
         self._locked = False
+        self._tended = 0
         self._noted = True
         self._trouble = ""
         self.url = ""
@@ -253,7 +255,11 @@ class System:
 
         Raises:
             Stopped: If the end was asked for meanwhile.
+            RunError: If a Ray that isn't ours has ended on this machine.
         """
+        self._tended += 1
+        if self._tended % _LOOK_EVERY == 0 and self._cluster is not None:
+            self._look(self._cluster)
         if self._postgres is not None and not self._postgres.running:
             self._revive(self._postgres)
         if self._events is not None and self._events.tend():
@@ -264,6 +270,10 @@ class System:
             self._noted = False
         if not self._noted and self._cluster is not None:
             self._note_processes(self._cluster)
+
+    def _look(self, cluster: Cluster) -> None:
+        if not cluster.lives():
+            raise RunError("Ray has ended on this machine. Start it, and this again.")
 
     def _revive(self, postgres: LocalPostgres) -> None:
         if not self._trouble:

@@ -175,6 +175,14 @@ class Cluster:
         """Call a service's method and return its answer."""
         return ray.get(self._handles[name].call.remote(method, *args), timeout=timeout)
 
+    def lives(self) -> bool:
+        """Return whether the Ray that we joined has our node; without it nothing can be done."""
+        if not self._config.ray.address:
+            return True
+        own = ray.get_runtime_context().get_node_id()
+        nodes: Any = ray.nodes()
+        return any(node["NodeID"] == own and node["Alive"] for node in nodes)
+
     def note(self, processes: list[dict[str, object]]) -> bool:
         """Tell the coordinator of processes that it can't know; return whether it has heard."""
         try:

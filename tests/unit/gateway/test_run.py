@@ -39,7 +39,11 @@ class Cluster:
 
     def __init__(self, deaf: int = 0) -> None:
         self.deaf = deaf
+        self.alive = True
         self.told = []
+
+    def lives(self) -> bool:
+        return self.alive
 
     def note(self, processes) -> bool:
         self.deaf -= 1
@@ -81,6 +85,22 @@ def test_a_postgres_that_runs_is_left_alone():
     postgres.running = True
     system_of(postgres, cluster).tend()
     assert (postgres.ports, cluster.told) == ([], [])
+
+
+def test_a_ray_that_has_ended_here_ends_the_run():
+    """Nothing can be done without it: who looks after the run starts both again."""
+    postgres, cluster = Postgres(), Cluster()
+    postgres.running = True
+    system = system_of(postgres, cluster)
+
+    def tend() -> None:
+        for _ in range(20):
+            system.tend()
+
+    tend()
+    cluster.alive = False
+    with pytest.raises(RunError, match="Ray has ended on this machine"):
+        tend()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -28,6 +28,7 @@ class Ray:
         self.called: list[tuple[str, str]] = []
         self.killed: list[str] = []
         self.left: list[str] = []
+        self.alive = True
         self.foreign: list[str] = []
         self.resources: dict[str, str] = {}
         self.answers = {"settled": True, "ready": True, "rest": [], "keeps": True}
@@ -41,6 +42,12 @@ class Ray:
         assert all_namespaces
         ours = [{"name": name, "namespace": "gameshard"} for name in self.left]
         return [*ours, *({"name": name, "namespace": "other"} for name in self.foreign)]
+
+    def get_runtime_context(self):
+        return SimpleNamespace(get_node_id=lambda: "here")
+
+    def nodes(self):
+        return [{"NodeID": "other", "Alive": True}, {"NodeID": "here", "Alive": self.alive}]
 
     def cluster_resources(self):
         return {"CPU": 2.0}
@@ -182,3 +189,12 @@ def test_a_resource_that_no_machine_has_is_named(begin, monkeypatch):
 
     with pytest.raises(StartError, match="started: gateway-1; no machine in Ray has door"):
         cluster.start(lambda _: None, pause)
+
+
+@pytest.mark.parametrize("joined", [ALONE, JOINED])
+def test_a_node_of_another_ray_that_ended_is_noticed(begin, joined):
+    """Of a Ray of our own nobody need say so: it ends with us."""
+    cluster, ray = begin(joined)
+    assert cluster.lives()
+    ray.alive = False
+    assert cluster.lives() is (joined is ALONE)
