@@ -34,6 +34,7 @@ class Frame(msgspec.Struct, gc=False):
     at: str = ""
     white_ms: int | None = None
     black_ms: int | None = None
+    after_ms: int = 0
 
 
 _decode = msgspec.json.Decoder(Frame).decode
@@ -144,9 +145,19 @@ class Seat(WSListener):
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """See `WSListener`."""
         if frame.msg_type == _TEXT:
-            if self.sitter is not None:
-                self.sitter.on_frame(self._number, _decode(frame.get_payload_as_memoryview()))
+            said = _decode(frame.get_payload_as_memoryview())
+            if said.type == "reconnect":
+                loop = asyncio.get_running_loop()
+                loop.call_later(said.after_ms / 1000, self._leave, transport)
+            elif self.sitter is not None:
+                self.sitter.on_frame(self._number, said)
         elif frame.msg_type == _CLOSE:
+            transport.disconnect()
+
+    def _leave(self, transport: WSTransport) -> None:
+        """Hang up, as the server asked, to connect anew; unless it was faster."""
+        if transport is self._transport:
+            transport.send_close(WSCloseCode.OK)
             transport.disconnect()
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:

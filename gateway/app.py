@@ -37,6 +37,10 @@ from gateway.turns import Turns
 from gateway.views import Views
 from runtime.router import Router
 
+_LOOK_S = 0.05
+_LATE_S = 1.0
+"""Whoever hasn't gone so long after its moment is not waited for."""
+
 
 class Parts(Struct, frozen=True, kw_only=True):
     """What a gateway is made of.
@@ -120,14 +124,36 @@ class App:
         elif scope["type"] == "websocket":
             await self._doorway(scope, receive, send)
 
+    @property
+    def sockets(self) -> int:
+        """How many clients are connected."""
+        return len(self._hall.sessions)
+
+    async def drain(self) -> None:
+        """Ask the clients to connect elsewhere; return when they have, or have had the time."""
+        self._pages.stopping = True
+        self.disperse(self.sockets)
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self.parts.settings.reconnect_ms / 1000 + _LATE_S
+        while self._hall.sessions and loop.time() < until:  # noqa: ASYNC110  (who goes tells nobody)
+            await asyncio.sleep(_LOOK_S)
+
+    def disperse(self, count: int) -> None:
+        """Ask so many clients to connect anew, each at a moment of its own."""
+        sessions = list(self._hall.sessions)
+        for session in random.sample(sessions, min(count, len(sessions))):
+            session.socket.write(out(Reconnect(self._moment())))
+
+    def _moment(self) -> int:
+        spread = self.parts.settings.reconnect_ms
+        return random.randint(spread // 10, spread)  # noqa: S311  (to spread the load)
+
     async def stop(self) -> None:
         """Begin a planned stop: answer long polls, send the sockets elsewhere, keep the names."""
         self._pages.stopping = True
         self._games.stop()
-        spread = self.parts.settings.reconnect_ms
         for session in tuple(self._hall.sessions):
-            after = random.randint(spread // 10, spread)  # noqa: S311  (to spread the load)
-            session.socket.write(out(Reconnect(after)))
+            session.socket.write(out(Reconnect(self._moment())))
             session.socket.close(RESTART, "restart")
         await self._book.close()
         self._heartbeat.close()

@@ -177,7 +177,7 @@ class Pong(Struct, tag_field="type", tag="pong", omit_defaults=True):
 
 
 class Reconnect(Struct, tag_field="type", tag="reconnect"):
-    """We're about to stop: come back after so many milliseconds."""
+    """Connect anew after so many milliseconds, also if we hang up before: we're about to stop."""
 
     after_ms: int
 

@@ -57,6 +57,21 @@ class Server:
         if self._serving.done():
             self._serving.result()
 
+    @property
+    def sockets(self) -> int:
+        """How many clients are connected."""
+        return self._app.sockets
+
+    def disperse(self, count: int) -> None:
+        """Ask so many clients to connect anew."""
+        self._app.disperse(count)
+
+    async def drain(self) -> None:
+        """Take no new connections, and let the clients go elsewhere before `stop` cuts them off."""
+        for each in self._server.servers:  # the port's other owners get whoever comes now
+            each.close()
+        await self._app.drain()
+
     async def stop(self) -> None:
         """Send the clients elsewhere, finish what is under way, then stop. Takes bounded time."""
         await self._app.stop()

@@ -49,6 +49,18 @@ class GatewayService:
         """Return whether every partition has an owner that answers here."""
         return self._router.ready
 
+    async def sockets(self) -> int:
+        """Return how many clients are connected here."""
+        return self._server.sockets
+
+    async def drain(self) -> None:
+        """Let the clients go to the other gateways, which must be there; then `stop` is due."""
+        await self._server.drain()
+
+    async def disperse(self, count: int) -> None:
+        """Ask so many clients to connect anew, perhaps to another gateway."""
+        self._server.disperse(count)
+
     async def pid(self) -> int:
         """Return this process's id."""
         return os.getpid()

@@ -18,6 +18,7 @@ from persistence.log import LogError
 from runtime.host import Peers
 from runtime.ownership import Ownership
 from runtime.plan import Plan
+from runtime.rolling import GatewayRestart
 
 _PAUSE_S = 0.1
 _STUCK_S = 60.0
@@ -247,14 +248,7 @@ class Operations:
                 await self._replan(ownership.plan.drained(name, draining=False))
             self._check_fit(name)
             await self._settle(progress, f"{name} takes its share")
-        for name in self._cluster.gateways():
-            progress.detail = f"{name} starts anew"
-            await self._peers.restart(name, _STOP_S)
-            try:
-                await self._await_gateway(name)
-            except TimeoutError:
-                self._check_fit(name)
-                raise
+        await GatewayRestart(self._cluster, self._peers).run(progress, self._check_fit)
 
     def _check_fit(self, name: str) -> None:
         if why := self._cluster.refused().get(name):
@@ -263,13 +257,3 @@ class Operations:
     def _incarnation(self, name: str) -> str:
         members = self._cluster.ownership.members()
         return next((beat.incarnation for beat, _ in members if beat.name == name), "")
-
-    async def _await_gateway(self, name: str) -> None:
-        async with asyncio.timeout(_STUCK_S):
-            while True:
-                try:
-                    if await self._peers.call(name, "ready", timeout=2.0):
-                        return
-                except Exception:  # noqa: BLE001, S110  (it isn't there yet)
-                    pass
-                await asyncio.sleep(_PAUSE_S)

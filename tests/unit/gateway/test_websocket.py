@@ -339,6 +339,41 @@ async def test_a_planned_stop_says_when_to_come_back():
         gateway.server.stop = _nothing
 
 
+async def test_before_a_restart_clients_go_elsewhere_while_they_are_still_served():
+    """A drained gateway takes no connection, but serves those it has until they go as it asked."""
+    async with running(reconnect_ms=60_000) as gateway, gateway.ws("/ws") as socket:
+        await say(socket, type="ping")
+        await said(socket, "pong")
+        draining = asyncio.create_task(gateway.server.drain())
+        assert 6_000 <= (await said(socket, "reconnect"))["after_ms"] <= 60_000
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection("127.0.0.1", gateway.port)
+        await say(socket, type="ping")
+        await said(socket, "pong")
+        assert not draining.done()
+        await socket.close()
+        async with asyncio.timeout(10):
+            await draining
+
+
+async def test_some_clients_are_asked_to_connect_anew():
+    """As many as were named, if there are so many, and the gateway goes on taking connections."""
+    async with running() as gateway, AsyncExitStack() as stack:
+        sockets = [await stack.enter_async_context(gateway.ws("/ws")) for _ in range(3)]
+        for socket in sockets:
+            await say(socket, type="ping")
+            await said(socket, "pong")
+        gateway.server.disperse(2)
+        types: list[str] = []
+        for socket in sockets:
+            await say(socket, type="ping")
+            types.append((await said(socket))["type"])
+        assert sorted(types) == ["pong", "reconnect", "reconnect"]
+        async with gateway.ws("/ws") as another:
+            await say(another, type="ping")
+            await said(another, "pong")
+
+
 async def _nothing() -> None:
     pass
 
