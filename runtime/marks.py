@@ -57,7 +57,7 @@ def remember(memory: bytes, mark: bytes, seq: int) -> bytes:
     if seats.count(seat) >= PER_SEAT:
         oldest = seats.index(seat) * ENTRY
         memory = memory[:oldest] + memory[oldest + ENTRY :]
-    return b"%b%b%c%b" % (memory, mark[1:9], seat, seq.to_bytes(2, "big"))
+    return memory + (mark[1:9] + mark[:1] + seq.to_bytes(2, "big"))
 
 
 def by_column(memory: bytes) -> bytes:

@@ -217,8 +217,10 @@ class Partition:
     def _mark(self, cell: Cell, ask: CommandIn, command: Any) -> bytes:
         seat = marks.NOBODY
         if cell.seq:
-            seats = cell.kind.outline(cell.state).seats
-            seat = next((i for i, (_, user) in enumerate(seats) if user == ask.user), seat)
+            for i, (_, user) in enumerate(cell.kind.outline(cell.state).seats):
+                if user == ask.user:
+                    seat = i
+                    break
         command.id = command.game = None  # the envelope isn't the command
         return marks.mark(seat, ask.user, ask.key or "", _encode(command))
 
@@ -368,10 +370,11 @@ class Partition:
             link.push(message)
         for send in batch.effects:
             send()
-        for cell, seq, *_ in batch.notes:
-            if cell.batch is batch and seq == cell.seq:
+        for note in batch.notes:
+            cell = note.cell
+            if cell.batch is batch and note.seq == cell.seq:
                 cell.batch = None
-                if cell.ended or seq - cell.saved >= every:
+                if cell.ended or note.seq - cell.saved >= every:
                     self.keeping.save(cell)
             for link, ask in self.audience.polls(cell.game):
                 self.answer_poll(cell, link, ask)

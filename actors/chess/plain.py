@@ -169,8 +169,8 @@ def _can_move(men: Sequence[int], ours: int, theirs: int, opponent: int) -> bool
     quiet = (free >> 8 if opponent else free << 8) & ~(ours | theirs)
     if quiet and not _attackers(men, square, theirs, ours, opponent):
         return True
-    for to in chess.scan_forward(BB_KING_ATTACKS[square] & ~ours):
-        entered = 1 << to
-        if not _attackers(men, to, theirs & ~entered, ours ^ king | entered, opponent):
-            return True
-    return False
+    others = ours ^ king
+    return any(
+        not _attackers(men, to, theirs, others, opponent)
+        for to in chess.scan_forward(BB_KING_ATTACKS[square] & ~ours)
+    )
