@@ -2,12 +2,14 @@
 
 Each verb changes the plan and waits until the cluster has followed; the partitions move by the one
 hand-off that crashes use, too. One operation runs at a time. A plan survives the coordinator: after
-its end half-way the partitions still move, and only the waiting (or a restart's next step) is lost.
+its end half-way the partitions still move, and the next one carries a restart on. Only the waiting
+is lost.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
@@ -20,6 +22,7 @@ from runtime.ownership import Ownership
 from runtime.plan import Plan
 from runtime.rolling import GatewayRestart
 
+_log = logging.getLogger(__name__)
 _PAUSE_S = 0.1
 _STUCK_S = 60.0
 _STOP_S = 15.0
@@ -111,7 +114,14 @@ class Operations:
         if self._running is not None and not self._running.done():
             assert self.progress is not None
             raise Refusal(f"{self.progress.verb} is still running: {self.progress.detail}.")
-        plan = self._plan(verb)
+        return self._start(verb, self._plan(verb))
+
+    def resume(self) -> None:
+        """Carry a restart on that another coordinator has begun."""
+        if self._cluster.ownership.plan.rolling is not None:
+            self._start(Restart(), None)
+
+    def _start(self, verb: Verb, plan: Plan | None) -> Progress:
         name = str(type(verb).__struct_config__.tag)
         self.progress = Progress(name, of=len(self._cluster.ownership.rows))
         self._running = asyncio.create_task(self._run(verb, plan, self.progress))
@@ -119,8 +129,8 @@ class Operations:
 
     # --- what is asked, and whether it's safe ------------------------------------------------
 
-    def _plan(self, verb: Verb) -> Plan | None:
-        """Return the plan that the verb makes; None if it keeps the present one."""
+    def _plan(self, verb: Verb) -> Plan:
+        """Return the plan that the verb makes."""
         plan = self._cluster.ownership.plan
         match verb:
             case Scale(count):
@@ -145,7 +155,11 @@ class Operations:
                 return self._pins(plan.unpinned() if reset else plan, moves)
             case Restart():
                 self._check_present()
-                return None
+                # First those that serve nothing as they are: perhaps the others can't be emptied
+                # without.
+                refused = self._cluster.refused()
+                shards = sorted(plan.shards, key=lambda name: name not in refused)
+                return plan.restarted([*shards, *self._cluster.gateways()])
 
     def _pins(self, plan: Plan, moves: Sequence[tuple[int, str]]) -> Plan:
         for partition, shard in moves:
@@ -178,6 +192,8 @@ class Operations:
             if plan is not None and plan is not self._cluster.ownership.plan:
                 await self._replan(plan)
             if isinstance(verb, Restart):
+                if plan is None:
+                    await self._settle(progress, "another coordinator carries on")
                 await self._restart(progress)
             await self._settle(progress, "partitions move")
         except TimeoutError:
@@ -189,6 +205,15 @@ class Operations:
             progress.state, progress.detail = "failed", f"the store doesn't answer: {error}"
         else:
             progress.state, progress.detail = "done", ""
+        if progress.state == "failed" and self._cluster.ownership.plan.rolling is not None:
+            await self._abandon()
+
+    async def _abandon(self) -> None:
+        """A restart has failed: whoever was emptied for it gets its share again."""
+        try:
+            await self._replan(self._cluster.ownership.plan.restarted(()))
+        except LogError as error:
+            _log.warning("a restart that failed is carried on by the next coordinator: %s", error)
 
     async def _replan(self, plan: Plan) -> None:
         # Every plan follows the present one: an operation may make several.
@@ -224,31 +249,34 @@ class Operations:
         progress.left = 0
 
     async def _restart(self, progress: Progress) -> None:
-        ownership = self._cluster.ownership
-        refused = self._cluster.refused()
-        # First those that serve nothing as they are: perhaps the others can't be emptied without.
-        for name in sorted(ownership.plan.shards, key=lambda name: name not in refused):
-            draining = ownership.plan.shards[name].draining
-            alone = all(s.draining for n, s in ownership.plan.shards.items() if n != name)
-            if not draining and not alone:
-                await self._replan(ownership.plan.drained(name))
-            if not alone:
-                await self._wait(
-                    progress, f"{name} is emptied", lambda name=name: ownership.holdings(name)
-                )
-            progress.detail = f"{name} starts anew"
-            before = self._incarnation(name)
-            await self._peers.restart(name, _STOP_S)
-            await self._wait(
-                progress,
-                f"{name} starts anew",
-                lambda name=name, before=before: int(self._incarnation(name) in {before, ""}),
-            )
-            if not draining and not alone:
-                await self._replan(ownership.plan.drained(name, draining=False))
+        """Restart whoever is left, in order; the plan says who, should we end before that."""
+        gateways = GatewayRestart(self._cluster, self._peers)
+        while (rolling := self._cluster.ownership.plan.rolling) is not None and rolling.left:
+            name, *left = rolling.left
+            if name in self._cluster.ownership.plan.shards:
+                await self._restart_shard(name, progress)
+            elif name in self._cluster.gateways():
+                await gateways.restart(name, progress, self._check_fit)
+            await self._replan(self._cluster.ownership.plan.restarted(left))
             self._check_fit(name)
             await self._settle(progress, f"{name} takes its share")
-        await GatewayRestart(self._cluster, self._peers).run(progress, self._check_fit)
+        await gateways.even_out()
+
+    async def _restart_shard(self, name: str, progress: Progress) -> None:
+        ownership = self._cluster.ownership
+        alone = all(s.draining for n, s in ownership.plan.shards.items() if n != name)
+        if not ownership.plan.shards[name].draining and not alone:
+            await self._replan(ownership.plan.emptied(name))
+        if not alone:
+            await self._wait(progress, f"{name} is emptied", lambda: ownership.holdings(name))
+        progress.detail = f"{name} starts anew"
+        before = self._incarnation(name)
+        await self._peers.restart(name, _STOP_S)
+        await self._wait(
+            progress,
+            f"{name} starts anew",
+            lambda: int(self._incarnation(name) in {before, ""}),
+        )
 
     def _check_fit(self, name: str) -> None:
         if why := self._cluster.refused().get(name):

@@ -1,4 +1,4 @@
-"""Restarting the gateways, one after another, while their clients play on at the others."""
+"""Restarting a gateway while its clients play on at the others."""
 
 from __future__ import annotations
 
@@ -33,33 +33,31 @@ class Steps(Protocol):
 
 
 class GatewayRestart:
-    """One round through all gateways."""
+    """One after another, in a restart of everybody."""
 
     def __init__(self, cluster: Gateways, peers: Peers) -> None:
         """Restart the gateways of `cluster` through `peers`."""
         self._names = cluster.gateways()
         self._peers = peers
 
-    async def run(self, progress: Steps, check: Callable[[str], None]) -> None:
-        """Restart them; `check` raises if one came back that can't take part.
+    async def restart(self, name: str, progress: Steps, check: Callable[[str], None]) -> None:
+        """Restart one; `check` raises if it came back and can't take part.
 
         Raises:
-            TimeoutError: If one doesn't come back; those behind it weren't touched.
+            TimeoutError: If it doesn't come back.
         """
-        for name in self._names:
-            if any([await self._is_ready(each) for each in self._names if each != name]):
-                progress.detail = f"{name} sends its clients elsewhere"
-                await self._drain(name)
-            progress.detail = f"{name} starts anew"
-            await self._peers.restart(name, _STOP_S)
-            try:
-                async with asyncio.timeout(_STUCK_S):
-                    while not await self._is_ready(name):  # noqa: ASYNC110  (another process)
-                        await asyncio.sleep(_PAUSE_S)
-            except TimeoutError:
-                check(name)
-                raise
-        await self._even_out()
+        if any([await self._is_ready(each) for each in self._names if each != name]):
+            progress.detail = f"{name} sends its clients elsewhere"
+            await self._drain(name)
+        progress.detail = f"{name} starts anew"
+        await self._peers.restart(name, _STOP_S)
+        try:
+            async with asyncio.timeout(_STUCK_S):
+                while not await self._is_ready(name):  # noqa: ASYNC110  (another process)
+                    await asyncio.sleep(_PAUSE_S)
+        except TimeoutError:
+            check(name)
+            raise
 
     async def _drain(self, name: str) -> None:
         try:
@@ -67,7 +65,7 @@ class GatewayRestart:
         except Exception as error:  # noqa: BLE001  (then they're cut off, and come back)
             _log.warning("%s doesn't send its clients elsewhere: %s", name, error)
 
-    async def _even_out(self) -> None:
+    async def even_out(self) -> None:
         """Have clients connect anew where many are: who restarted last has none."""
         try:
             counts = {name: await self._peers.call(name, "sockets") for name in self._names}

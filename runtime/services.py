@@ -266,6 +266,7 @@ class CoordinatorService:
         await coordinator.start()
         self._coordinator = coordinator
         self._operations = Operations(coordinator, self._peers)
+        self._operations.resume()
         supervisor = Supervisor(coordinator.ownership, self._peers, self._config)
         self._supervising = asyncio.create_task(supervisor.run())
         self._trimming = asyncio.create_task(self._trim())
