@@ -16,10 +16,9 @@ import asyncio
 import logging
 import struct
 from collections import deque
-from collections.abc import AsyncGenerator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Coroutine, Iterable, Sequence
 from time import monotonic
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from redis.asyncio import Redis
@@ -30,9 +29,14 @@ from redis.exceptions import RedisError
 from persistence.hot_state import Entry, Hot, Mark, Overtaken, Warm, Write
 from persistence.log import Unavailable
 
+T = TypeVar("T")
+
 _log = logging.getLogger(__name__)
 _READ_S = 0.3
-"""So long a take-over waits for what was left."""
+"""So long a take-over waits for what was left of a partition..."""
+_READS = 3
+"""...and so many are asked for at a time: none waits behind all others."""
+_PIECES = 10
 _LOAD_S = 1.0
 _LOAD = 500
 _WRITE_S = 5.0
@@ -160,6 +164,7 @@ class RedisHotState:
         self._drop = self._redis.register_script(_DROP)
         self._asked: deque[tuple[Sequence[str], asyncio.Future[dict[str, Warm]]]] = deque()
         self._loading: asyncio.Task[None] | None = None
+        self._reading = asyncio.Semaphore(_READS)
         self._pause = 0.0
         self._until = 0.0
 
@@ -168,15 +173,14 @@ class RedisHotState:
         """See `HotState.healthy`."""
         return monotonic() >= self._until
 
-    @asynccontextmanager
-    async def _patience(self, seconds: float) -> AsyncGenerator[None]:
+    async def _within(self, seconds: float, asked: Coroutine[Any, Any, T]) -> T:
         """Wait so long for Redis at most; whatever it raises is `Unavailable`."""
         if not self.healthy:
+            asked.close()
             raise Unavailable("Redis is away")
         try:
-            async with asyncio.timeout(seconds):
-                yield
-        except (RedisError, OSError, msgspec.DecodeError) as error:
+            answer = await _patiently(seconds, asked)
+        except (RedisError, OSError) as error:
             if not self._pause:
                 _log.warning("Redis is away: %s", error or "no answer in time")
             self._pause = min(max(2 * self._pause, _BACKOFF_S[0]), _BACKOFF_S[1])
@@ -185,23 +189,28 @@ class RedisHotState:
         if self._pause:
             _log.warning("Redis is back")
             self._pause = 0.0
+        return answer
 
     async def read(self, partition: int) -> Hot | None:
         """See `HotState.read`."""
-        async with self._patience(_READ_S):
-            found: Any = await self._read(keys=_keys(partition))
-            if found is None:
-                return None
+        async with self._reading:
+            found: Any = await self._within(_READ_S, self._read(keys=_keys(partition)))
+        if found is None:
+            return None
+        try:
             games, deadlines = _texts(found[3]), _texts(found[4])
-        return Hot(
-            Mark(*found[:3]),
-            {games[i]: int(games[i + 1]) for i in range(0, len(games), 2) if games[i]},
-            [
-                (deadlines[i], int(float(deadlines[i + 1])))
-                for i in range(0, len(deadlines), 2)
-                if deadlines[i]
-            ],
-        )
+            return Hot(
+                Mark(*found[:3]),
+                {games[i]: int(games[i + 1]) for i in range(0, len(games), 2) if games[i]},
+                [
+                    (deadlines[i], int(float(deadlines[i + 1])))
+                    for i in range(0, len(deadlines), 2)
+                    if deadlines[i]
+                ],
+            )
+        except (msgspec.DecodeError, ValueError) as error:
+            _log.warning("partition %d: what Redis has isn't ours: %s", partition, error)
+            return None
 
     async def load(self, games: Sequence[str]) -> dict[str, Warm]:
         """See `HotState.load`. What is asked for while an answer is awaited goes together then."""
@@ -223,14 +232,17 @@ class RedisHotState:
         finally:
             self._loading = None
 
+    async def _mget(self, keys: list[str]) -> Any:
+        return await self._redis.mget(keys)
+
     async def _answer(
         self,
         names: Sequence[str],
         asked: Sequence[tuple[Sequence[str], asyncio.Future[dict[str, Warm]]]],
     ) -> None:
         try:
-            async with self._patience(_LOAD_S):
-                values: Any = await self._redis.mget([f"game:{game}" for game in names])
+            keys = [f"game:{game}" for game in names]
+            values: Any = await self._within(_LOAD_S, self._mget(keys))
         except asyncio.CancelledError:
             for _, loaded in asked:
                 loaded.cancel()
@@ -253,22 +265,17 @@ class RedisHotState:
 
     async def write(self, write: Write) -> Mark | None:
         """See `HotState.write`."""
-        async with self._patience(_WRITE_S):
-            answer: Any = await self._write(
-                keys=_keys(write.partition),
-                args=[
-                    write.epoch,
-                    write.offset,
-                    " ".join(map(str, write.base)) if write.base is not None else "",
-                    _framed(field for entry in write.games for field in _fields(entry)),
-                    _framed(game.encode() for game in write.gone),
-                    _framed(
-                        field
-                        for game, at in write.deadlines
-                        for field in (game.encode(), b"%d" % at)
-                    ),
-                ],
-            )
+        args = [
+            write.epoch,
+            write.offset,
+            " ".join(map(str, write.base)) if write.base is not None else "",
+            _framed(field for entry in write.games for field in _fields(entry)),
+            _framed(game.encode() for game in write.gone),
+            _framed(field for game, at in write.deadlines for field in (game.encode(), b"%d" % at)),
+        ]
+        answer: Any = await self._within(
+            _WRITE_S, self._write(keys=_keys(write.partition), args=args)
+        )
         if answer == _OLDER:
             raise Overtaken
         if answer == _MISFIT:
@@ -277,14 +284,31 @@ class RedisHotState:
 
     async def drop(self, partition: int, mark: Mark) -> None:
         """See `HotState.drop`."""
-        async with self._patience(_WRITE_S):
-            await self._drop(keys=_keys(partition), args=[mark.epoch, mark.offset])
+        args = [mark.epoch, mark.offset]
+        await self._within(_WRITE_S, self._drop(keys=_keys(partition), args=args))
 
     async def close(self) -> None:
         """See `HotState.close`."""
         if self._loading is not None:
             self._loading.cancel()
         await self._redis.aclose()
+
+
+async def _patiently(seconds: float, asked: Coroutine[Any, Any, T]) -> T:
+    """Wait for an answer, and count no time in which the loop itself didn't look for it.
+
+    Raises:
+        TimeoutError: If it doesn't come.
+    """
+    asking = asyncio.ensure_future(asked)
+    try:
+        for _ in range(_PIECES):
+            done, _ = await asyncio.wait({asking}, timeout=seconds / _PIECES)
+            if done:
+                return asking.result()
+    finally:
+        asking.cancel()
+    raise TimeoutError("no answer in time")
 
 
 def _keys(partition: int) -> list[str]:

@@ -131,6 +131,14 @@ async def test_what_is_no_game_is_none(hot, redis, value):
     assert await hot.load(["a"]) == {}
 
 
+async def test_what_isnt_ours_is_nothing(hot, redis):
+    """Fields that nobody here writes make the whole of it worth nothing, and break nothing."""
+    await hot.write(whole(entry("a", 1)))
+    await redis.zadd("deadlines:3", {b"\xff\xfe": 1})
+    assert await hot.read(3) is None
+    assert hot.healthy
+
+
 async def test_games_go_an_hour_after_their_end(hot, redis):
     """Each write says how long its game stays."""
     await hot.write(whole(entry("ended", 1, ttl=3600), entry("b", 1, ttl=86_400)))
