@@ -6,6 +6,8 @@ nothing of ours puts a game's records in the same place.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 _M = 0x5BD1E995
 _SEED = 0x9747B28C
 _MASK = 0xFFFFFFFF
@@ -29,6 +31,8 @@ def murmur2(data: bytes) -> int:
     return h ^ (h >> 15)
 
 
+# Each command asks anew, and a game has many: to hash its id costs twenty times the look-up.
+@lru_cache(maxsize=16_384)
 def partition_of(game: str, partitions: int) -> int:
     """Return the partition (0 .. partitions - 1) of a game's id."""
     return (murmur2(game.encode()) & 0x7FFFFFFF) % partitions
