@@ -20,6 +20,8 @@ from runtime.cell import Cell
 from runtime.settings import ShardSettings
 
 _log = logging.getLogger(__name__)
+_STALL_S = 0.25
+"""An append that takes longer is an outage: what it holds couldn't be seen for so long."""
 
 
 class Keeper(Protocol):
@@ -27,6 +29,10 @@ class Keeper(Protocol):
 
     def committed(self, batch: Batch) -> None:
         """A batch is durable."""
+        ...
+
+    def stalled(self, seconds: float) -> None:
+        """The batch that is durable now took that long; told just before `committed`."""
         ...
 
     def dropped(self, batch: Batch) -> None:
@@ -135,6 +141,8 @@ class Journal:
                 self._keeper.fenced()
                 return
             self.end += appended.result() - first
+            if (took := self._loop.time() - self._flight_since) > _STALL_S:
+                self._keeper.stalled(took)
             self._keeper.committed(batch)
             self._commit()
             if self._flight is None:

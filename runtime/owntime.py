@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _LONG_MS = 3_000
+_REMEMBERED = 64
+"""So many outages are remembered: a game that slept through more is excused the newest."""
 _PAUSE_MS = 1000
 """A deadline that can't be met now, or that a game insists on, is looked at again after so long."""
 
@@ -28,7 +31,7 @@ class OwnTime:
     def __init__(self, partition: Partition, outages: Sequence[tuple[int, int]]) -> None:
         """Wake the games of `partition`, which had no owner in `outages` (ms since the epoch)."""
         self._partition = partition
-        self._outages = outages
+        self._outages = deque(outages, _REMEMBERED)
         self.until = max((to for _, to in outages), default=0)
         """A game whose newest event is older may have time to be excused: see `resume`."""
         self.deadlines = Deadlines(partition.around.loop, partition.now, self._ring)
@@ -43,6 +46,11 @@ class OwnTime:
         if self._dead(cell) > _LONG_MS:
             self.resume(cell)
         self.deadlines.arm(cell, cell.kind.next_deadline(cell.state))
+
+    def excuse(self, since: int, to: int) -> None:
+        """Count from `since` to `to`, which is now, as if nobody had owned the partition."""
+        self._outages.append((since, to))
+        self.until = max(self.until, to)
 
     def resume(self, cell: Cell) -> None:
         """Tell a game how long nobody owned it since its newest event: nobody is charged."""

@@ -358,6 +358,11 @@ class Partition:
         for i, effect in enumerate(effects):
             self.around.effects.send(f"{key}:{i}", effect, partial(self.journal.sent, offset))
 
+    def stalled(self, seconds: float) -> None:
+        """Nobody saw an event for so long, nor could answer it: nobody is charged for that."""
+        now = self.now()
+        self.own_time.excuse(now - int(1000 * seconds), now)
+
     def committed(self, batch: Batch) -> None:
         """Tell everybody what is durable now."""
         if self.warming is not None:

@@ -23,6 +23,9 @@ class Keeper:
     def dropped(self, batch) -> None:
         pass
 
+    def stalled(self, seconds) -> None:
+        """Some machines are slow."""
+
     def fenced(self) -> None:
         pass
 

@@ -24,6 +24,9 @@ class Keeper:
     def committed(self, batch) -> None:
         self.durable += [record.seq for record in batch.records]
 
+    def stalled(self, seconds) -> None:
+        """Some machines are slow."""
+
     def dropped(self, batch) -> None:
         """What was open when the journal was closed."""
 

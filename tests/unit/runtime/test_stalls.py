@@ -1,0 +1,27 @@
+"""What nobody could see, because its append took long, is charged to nobody."""
+
+import asyncio
+
+import pytest
+from system_of_tests import running, until
+
+
+@pytest.mark.parametrize(("ago", "excused"), [(7.0, True), (0.0, False)])
+async def test_an_append_that_takes_long_is_an_outage(ago, excused):
+    """An event that was seen seven seconds late has its game's next told of them, once; a quick one doesn't."""
+    async with running() as system:
+        await system.do("g1", "create")
+        await system.do("g1", "add", amount=1)
+        system.log.hold()
+        late = asyncio.ensure_future(system.do("g1", "add", amount=2))
+        await until(lambda: system.log.held)
+        partition = next(p for p in system.shard.partitions.values() if "g1" in p.cells)
+        partition.cells["g1"].at -= int(1000 * ago)  # as if so much time had gone by
+        partition.journal._flight_since -= ago
+        system.log.let_go()
+        await late
+        for amount in (3, 4):
+            await system.do("g1", "add", amount=amount)
+        total = await system.total("g1")
+        assert total.total == 10
+        assert total.dead_ms // 1000 == (7 if excused else 0)
