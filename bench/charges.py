@@ -23,6 +23,12 @@ class Charge(NamedTuple):
     thought: float
     dead: float = 0.0
 
+    def __str__(self) -> str:
+        return (
+            f"charged: {self.game}, ply {self.ply} cost {self.charged:.2f} s, thought"
+            f" {self.thought:.2f} s, {self.dead:.2f} s of it in an outage"
+        )
+
     @property
     def excess(self) -> float:
         """Seconds that were charged though the player had no use of them."""

@@ -122,7 +122,7 @@ class Campaign:
         """Have the load rest, and compare; return whether the system is fit for the next run."""
         run = Run(
             one.number, self._terms.seed, one.what, self._terms.log, one.victim, one.notes,
-            failed=one.failed,
+            failed=one.failed, moved=one.moved,
         )  # fmt: skip
         self._runs.append(run)
         run.unanswered = self._truce.make()

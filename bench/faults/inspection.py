@@ -31,6 +31,9 @@ class Run(Struct, omit_defaults=True):
         number, seed: By which it can be done again.
         log: Where events were kept: "kafka" or "postgres".
         unavailable_ms: The slowest command around the fault, from when it was due to its event.
+        moves: Acknowledged while it was done.
+        moved: Partitions that had another owner afterwards.
+        refused: Commands that were refused at first ("unavailable"), and sent again.
         lost: Acknowledged or seen events that the server hasn't got, or that a socket never got.
         duplicated: Events that came to a socket twice or out of order, and commands acted on twice.
         forked: Events that differ between two sockets, or from the log or the game.
@@ -47,6 +50,8 @@ class Run(Struct, omit_defaults=True):
     notes: list[str] = []
     unavailable_ms: float | None = None
     moves: int = 0
+    moved: int = 0
+    refused: int = 0
     lost: int = 0
     duplicated: int = 0
     forked: int = 0
@@ -94,6 +99,10 @@ class Inspection:
         found.read(self._lines.lines())
         answers, self._moves = found.answers[self._moves :], len(found.answers)
         run.moves = len(answers)
+        run.refused = sum(
+            one.window.at <= each.at and each.what not in ("lost", "back")
+            for each in found.happenings
+        )
         waits = gaps_in(one.window, answers, found.owed)
         worst = max(waits.values(), default=0.0)
         run.unavailable_ms = round(worst * 1e3, 1) if math.isfinite(worst) else None
@@ -119,7 +128,7 @@ class Inspection:
             if (each.game, each.ply) not in self._charged:
                 self._charged.add((each.game, each.ply))
                 run.charged += 1
-                run.found = [*run.found, f"charged: {each}"][:_KEPT]
+                run.found = [*run.found, str(each)][:_KEPT]
 
     def _charges(self, record: Record) -> list[Charge]:
         found, game = self.evidence, record.game

@@ -30,10 +30,11 @@ class Game:
         self.moves: list[str] = []
         self.watchers: list[WebSocket] = []
         self.held: dict[str, Any] | None = None
+        self.clocks = {"white_ms": 600_000, "black_ms": 600_000}
 
     def append(self, kind: str, **fields: Any) -> dict[str, Any]:
         self.seq += 1
-        event = {"type": kind, "game": self.name, "seq": self.seq, **fields}
+        event = {"type": kind, "game": self.name, "seq": self.seq, "at": f"T{self.seq}", **fields}
         self.log.append(event)
         return event
 
@@ -42,7 +43,8 @@ class Doctored:
     """The server, on a free port, in a thread of its own. Use it as a context manager.
 
     Args:
-        tricks: "honest", "lost", "repeated", "disordered", "missed" or "differing", for each game.
+        tricks: "honest", "lost", "repeated", "disordered", "missed", "differing", "twin" (the
+            log has the same move at another time) or "charged" (a minute), for each game.
         shards: What GET /shards answers.
 
     Attributes:
@@ -124,7 +126,9 @@ class Doctored:
             game.watchers.append(socket)
             await socket.send_json({"type": "resumed", "game": game.name, "seq": frame["after"]})
         elif frame["type"] == "move":
-            event = game.append("MovePlayed", ply=frame["ply"], uci=frame["uci"])
+            if game.trick == "charged" and frame["ply"] == TRICKED_PLY:
+                game.clocks["white_ms"] -= 60_000
+            event = game.append("MovePlayed", ply=frame["ply"], uci=frame["uci"], **game.clocks)
             game.moves.append(frame["uci"])
             sent = [
                 (watcher, each)
@@ -158,3 +162,5 @@ def _forge(game: Game, event: dict[str, Any]) -> None:
         game.log.pop()
     elif event["ply"] == TRICKED_PLY and game.trick == "differing":
         game.log[-1] = event | {"uci": "a1a1"}
+    elif event["ply"] == TRICKED_PLY and game.trick == "twin":
+        game.log[-1] = event | {"at": "T0"}

@@ -51,6 +51,7 @@ async def play(hall: Hall, server: Doctored, ledger: Path) -> None:
         ("disordered", ["disordered"]),
         ("missed", ["missed"]),
         ("differing", ["differing"]),
+        ("twin", ["differing"]),
     ],
 )
 def test_a_lie_is_found_and_called_by_its_name(
