@@ -29,6 +29,17 @@ _ASKERS = 4
 _TIMEOUT_S = 10
 _TRIES = 5
 _READ = 5000
+_WAITING = (
+    "SELECT o.game, o.seq, o.value FROM outbox o"
+    " JOIN partitions p ON p.id = o.partition AND p.round = o.round AND p.mode = 'outbox'"
+    " WHERE o.game = ANY(%s) ORDER BY o.place"
+)
+_GAMES_WAITING = (
+    "SELECT DISTINCT game FROM outbox WHERE partition = %s AND game > %s"
+    " AND round = (SELECT round FROM partitions WHERE id = %s AND mode = 'outbox')"
+    " ORDER BY game LIMIT 200"
+)
+"""What is left of a round that is over waits for nobody."""
 
 
 class Away(Exception):  # noqa: N818  (what it is)
@@ -95,10 +106,7 @@ class Tiers:
     async def waiting(self, games: Sequence[str]) -> dict[str, list[tuple[int, bytes]]]:
         """Return what the outbox has of `games`, in its order."""
         with _named("Postgres"):
-            rows = await self._database.query(
-                "SELECT game, seq, value FROM outbox WHERE game = ANY(%s) ORDER BY place",
-                list(games),
-            )
+            rows = await self._database.query(_WAITING, list(games))
         found: dict[str, list[tuple[int, bytes]]] = {}
         for game, seq, value in rows:
             found.setdefault(game, []).append((seq, value))
@@ -109,12 +117,7 @@ class Tiers:
         last = ""
         while True:
             with _named("Postgres"):
-                rows = await self._database.query(
-                    "SELECT DISTINCT game FROM outbox WHERE partition = %s AND game > %s"
-                    " ORDER BY game LIMIT 200",
-                    partition,
-                    last,
-                )
+                rows = await self._database.query(_GAMES_WAITING, partition, last, partition)
             if not rows:
                 return
             yield [game for (game,) in rows]

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from asyncio import AbstractEventLoop, Future
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, Protocol
 
@@ -23,6 +24,7 @@ from persistence.ownership import answers
 from persistence.ownership.actions import (
     Action,
     Drop,
+    FinishDrain,
     Flushed,
     InitProducer,
     Load,
@@ -45,6 +47,8 @@ from persistence.rows import Opened
 _log = logging.getLogger(__name__)
 _CLOSED = "the log is closed"
 _RELEASED = "released"
+_BREATH_S = 0.05
+"""Between two pieces of what is deleted, others write."""
 _PAUSES_S = (0.05, 0.1, 0.2, 0.5, 1.0)
 
 
@@ -93,11 +97,16 @@ class Life:
         self._opened: Opened | None = None
         self._head = self._checkpoint = self._known = self._start = 0
         self._tail: list[Placed] | None = None
+        self._reach = 0
+        """Where the runtime takes the log to end: behind its newest event."""
+        self._saved = 0
+        """The stored checkpoint, as far as this life knows."""
         self._unknown = 0
         self._performing = self._closing = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._mine: dict[type[Request], Callable[[Any], Awaitable[Answer]]] = {
             OpenRow: self._open_row,
+            FinishDrain: self._finish_drain,
             SwitchRow: self._switch,
             InitProducer: self._init_producer,
             ReadKafka: self._read_kafka,
@@ -154,6 +163,24 @@ class Life:
         """Whether something has waited for its acknowledgement for longer than a switch takes."""
         return self.machine.waiting(self._loop.time() * 1000) > 2 * self.machine.settings.doubt_ms
 
+    def saved(self, checkpoint: int) -> None:
+        """Note that the stored checkpoint is that far."""
+        self._saved = max(self._saved, checkpoint)
+
+    def behind_claims(self) -> int | None:
+        """Return where a replay may begin if nothing but claims lies behind the checkpoint.
+
+        An owner claims again every 12 hours, and Kafka forgets what is as old as its retention: a
+        checkpoint that stayed where the last event was would be forgotten with it. None: there's
+        more behind it, or nothing.
+        """
+        machine = self.machine
+        idle = machine.phase == "kafka" and machine.serving and not machine.closed
+        batches = machine.batches
+        if not idle or batches.flight is not None or batches.open.records:
+            return None
+        return machine.end if self._reach <= self._saved < machine.end else None
+
     def tick(self) -> None:
         """Let the owner do what is due."""
         self.machine.tick(self._loop.time() * 1000)
@@ -196,6 +223,11 @@ class Life:
         finally:
             self._performing = False
 
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
     def _perform(self, action: Action) -> None:
         match action:
             case Release():
@@ -203,9 +235,7 @@ class Life:
             case Produce():
                 self._produce(action)
             case Request():
-                task = self._loop.create_task(self._ask(action))
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+                self._spawn(self._ask(action))
             case Serve():
                 self._serve()
             case Drop():
@@ -304,7 +334,19 @@ class Life:
 
     async def _open_row(self, request: OpenRow) -> Answer:
         answer, self._opened = await self._outbox.open(self.partition, request)
+        self._spawn(self._sweep())
         return answer
+
+    async def _finish_drain(self, request: FinishDrain) -> Answer:
+        answer = await self._outbox.perform(self.partition, request)
+        self._spawn(self._sweep())
+        return answer
+
+    async def _sweep(self) -> None:
+        """Delete what the outbox has left of rounds that are over, piece by piece."""
+        with suppress(Unavailable):  # the next drain, or the next life, goes on with it
+            while await self._outbox.sweep(self.partition):  # noqa: ASYNC110  (it works)
+                await asyncio.sleep(_BREATH_S)
 
     async def _load(self, request: Load) -> Answer:
         if request.start > request.end + 1:
@@ -360,6 +402,7 @@ class Life:
         opened = self._opened
         assert opened is not None
         if not self._opening.done():
+            self._reach, self._saved = self._head, self._checkpoint
             self._opening.set_result(
                 Claim(
                     self.partition,
@@ -374,7 +417,10 @@ class Life:
 
     def _release(self, releases: Sequence[Release]) -> None:
         machine = self.machine
-        keep(releases, machine.end + (machine.places if machine.phase == "outbox" else 0))
+        end = machine.end + (machine.places if machine.phase == "outbox" else 0)
+        if releases:
+            self._reach = end
+        keep(releases, end)
 
     def _end(self, action: StepDown) -> None:
         if action.reason not in (_RELEASED, _CLOSED):

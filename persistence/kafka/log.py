@@ -6,6 +6,7 @@ append -> Life -> KafkaOwner (pure) -> Produce, or AppendRows while Kafka is awa
 from __future__ import annotations
 
 import asyncio
+import logging
 from asyncio import Future
 from collections.abc import AsyncIterator, Mapping, Sequence
 from itertools import chain
@@ -21,6 +22,7 @@ from persistence.ownership.owner import Settings
 from persistence.ownership.row import PartitionOpened
 from persistence.rows import touch
 
+_log = logging.getLogger(__name__)
 _TICK_S = 0.1
 
 
@@ -45,6 +47,7 @@ class KafkaLog:
         self._breaker = Breaker()
         self._times = AppendTimes(asyncio.get_running_loop())
         self._loop = asyncio.get_running_loop()
+        self._following: dict[int, asyncio.Task[None]] = {}
         self._ticking = self._loop.create_task(self._tick())
         self._closed = False
 
@@ -152,6 +155,18 @@ class KafkaLog:
             epoch,
             offset,
         )
+        life = self._life(partition, epoch)
+        if life is not None:
+            life.saved(offset)
+
+    async def _follow(self, partition: int, life: Life, offset: int) -> None:
+        """Take the checkpoint behind claims that follow the last event, which is saved."""
+        try:
+            await self.checkpoint(partition, life.epoch, offset)
+        except Unavailable as error:  # the next tick tries again
+            _log.info("partition %d: no checkpoint: %s", partition, error)
+        finally:
+            self._following.pop(partition, None)
 
     # --- Kafka's state ---------------------------------------------------------------------------
 
@@ -180,13 +195,18 @@ class KafkaLog:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(_TICK_S)
-            for life in list(self._lives.values()):
+            for partition, life in list(self._lives.items()):
                 life.tick()
+                offset = life.behind_claims()
+                if offset is not None and partition not in self._following:
+                    following = self._follow(partition, life, offset)
+                    self._following[partition] = self._loop.create_task(following)
 
     async def close(self) -> None:
         """See `EventLog.close`."""
         self._closed = True
-        self._ticking.cancel()
+        for task in (self._ticking, *self._following.values()):
+            task.cancel()
         for life in [*self._lives.values(), *chain.from_iterable(self._opening.values())]:
             life.close()
         self._lives.clear()

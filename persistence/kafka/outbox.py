@@ -13,6 +13,7 @@ from typing import Any
 
 from persistence import postgres_snapshots
 from persistence.database import Database
+from persistence.kafka import waiting
 from persistence.log import Fenced, LogError, Record, Unavailable, Unsaved
 from persistence.ownership.actions import (
     AppendRows,
@@ -39,8 +40,8 @@ from persistence.rows import COLUMNS, Opened, open_row
 
 _SELECT = f"SELECT {COLUMNS} FROM partitions WHERE id = %s"
 _RETURN = f" RETURNING {COLUMNS}"
+_AND_ROUND = ", round"
 _OURS = " WHERE id = %s AND epoch = %s AND version = %s"
-_READ = 1000
 _TRIES = 4
 
 
@@ -136,86 +137,116 @@ class Outbox:
         """
         async with self._database.transaction() as cursor:
             await cursor.execute(
-                "UPDATE partitions SET mode = 'outbox', kafka_offset = %s, version = version + 1,"
-                " checkpoint = greatest(checkpoint, %s)" + _OURS + " AND mode = 'kafka'" + _RETURN,
+                "UPDATE partitions SET mode = 'outbox', round = round + 1, kafka_offset = %s,"
+                " version = version + 1, checkpoint = greatest(checkpoint, %s)"
+                + (_OURS + " AND mode = 'kafka'" + _RETURN + _AND_ROUND),
                 (request.offset, checkpoint, partition, request.epoch, request.version),
             )
             found: Any = await cursor.fetchone()
             if found is None:
                 return NotOurs(request.number)
-            await _insert(cursor, partition, 0, rows)
+            await waiting.insert(cursor, partition, found[-1], 0, rows)
             await _save(cursor, unsaved)
-            return RowRead(request.number, Row(*found))
+            return RowRead(request.number, Row(*found[:-1]))
 
     async def _finish_drain(self, partition: int, request: FinishDrain) -> Answer:
-        """See `FinishDrain`."""
+        """See `FinishDrain`. The rows stay until they are swept: their round is over."""
         async with self._database.transaction() as cursor:
             await cursor.execute(
                 "UPDATE partitions SET mode = 'kafka', version = version + 1"
                 + _OURS
                 + " AND mode = 'outbox'"
-                + _RETURN,
+                + (_RETURN + _AND_ROUND),
                 (partition, request.epoch, request.version),
             )
             found: Any = await cursor.fetchone()
             if found is None:
                 return NotOurs(request.number)
-            await cursor.execute("DELETE FROM outbox WHERE partition = %s", (partition,))
-            if cursor.rowcount != request.places:
+            places = await waiting.count(cursor, partition, found[-1])
+            if places != request.places:
                 raise AssertionError(
-                    f"partition {partition}: the outbox held {cursor.rowcount} rows,"
+                    f"partition {partition}: the outbox held {places} rows,"
                     f" {request.places} are in Kafka"
                 )
-            return RowRead(request.number, Row(*found))
+            return RowRead(request.number, Row(*found[:-1]))
+
+    async def sweep(self, partition: int) -> bool:
+        """Delete some of what earlier rounds have left; return whether there may be more."""
+        async with self._database.transaction() as cursor:
+            return await waiting.sweep(cursor, partition) == waiting.SWEPT
 
     # --- rows ------------------------------------------------------------------------------------
 
     async def _append(self, partition: int, request: AppendRows) -> Answer:
         """See `AppendRows`."""
-        async with self._ours(partition, request.epoch, request.version) as (cursor, row):
-            if row is None or row.mode != "outbox":
+        async with self._ours(partition, request.epoch, request.version) as (cursor, round_):
+            if round_ is None:
                 return NotOurs(request.number)
-            present = await _rows(cursor, partition, request.place, len(request.rows))
+            present = await waiting.page(cursor, partition, request.place, len(request.rows))
             if present != list(request.rows[: len(present)]):
                 return Conflicting(request.number)
             absent = request.rows[len(present) :]
-            taken = await _taken(cursor, absent)
-            if taken:
+            if await waiting.taken(cursor, absent):
                 return Conflicting(request.number)
-            await _insert(cursor, partition, request.place + len(present), absent)
+            place = request.place + len(present)
+            await waiting.insert(cursor, partition, round_, place, absent)
             return Appended(request.number)
 
     async def _read_rows(self, partition: int, request: ReadRows) -> Answer:
         """See `ReadRows`."""
         async with self._database.transaction() as cursor:
-            return RowsRead(request.number, await _rows(cursor, partition, request.place, _READ))
+            return RowsRead(request.number, await waiting.page(cursor, partition, request.place))
 
     async def load(self, partition: int, request: LoadOutbox) -> list[Record] | None:
-        """Return all rows, if the row's (epoch, version) hold; see `LoadOutbox`."""
-        async with self._ours(partition, request.epoch, request.version) as (cursor, row):
-            if row is None or row.mode != "outbox":
-                return None
-            return await _rows(cursor, partition, 0, None)
+        """Return all rows, if the row's (epoch, version) hold; see `LoadOutbox`.
+
+        As long as they hold, nobody else adds a row or ends the round: so pages that were read
+        one after the other, each under them, are of one moment.
+        """
+        rows: list[Record] = []
+        while True:
+            async with self._ours(partition, request.epoch, request.version) as (cursor, round_):
+                if round_ is None:
+                    return None
+                found = await waiting.page(cursor, partition, len(rows))
+            rows += found
+            if len(found) < waiting.PAGE:
+                return rows
 
     async def peek(self, partition: int) -> tuple[Row, list[Record]]:
-        """Return the row and all events that wait, at one moment, for a reader of both places."""
-        async with self._database.transaction() as cursor:
-            await cursor.execute(_SELECT + " FOR SHARE", (partition,))
-            found: Any = await cursor.fetchone()
-            return Row(*found), await _rows(cursor, partition, 0, None)
+        """Return the row and all events that wait, for a reader of both places.
+
+        Of a round that ends meanwhile it may return less: all of it is in Kafka then, which is
+        read after.
+        """
+        rows: list[Record] = []
+        reading: int | None = None
+        while True:
+            async with self._database.transaction() as cursor:
+                await cursor.execute(
+                    f"SELECT {COLUMNS}, round FROM partitions WHERE id = %s FOR SHARE", (partition,)
+                )
+                row: Any = await cursor.fetchone()
+                round_ = row[-1]
+                if round_ != reading:
+                    rows, reading = [], round_
+                found = await waiting.page(cursor, partition, len(rows))
+            rows += found
+            if len(found) < waiting.PAGE:
+                return Row(*row[:-1]), rows
 
     @asynccontextmanager
     async def _ours(
         self, partition: int, epoch: int, version: int
-    ) -> AsyncGenerator[tuple[Any, Row | None]]:
-        """Hold the row locked; None if it isn't of this epoch and version any more."""
+    ) -> AsyncGenerator[tuple[Any, int | None]]:
+        """Hold the row locked and give its round; None if it isn't this epoch's and version's."""
         async with self._database.transaction() as cursor:
             await cursor.execute(
-                _SELECT + " AND epoch = %s AND version = %s FOR NO KEY UPDATE",
+                "SELECT round FROM partitions" + _OURS + " AND mode = 'outbox' FOR NO KEY UPDATE",
                 (partition, epoch, version),
             )
             found: Any = await cursor.fetchone()
-            yield cursor, Row(*found) if found is not None else None
+            yield cursor, found[0] if found is not None else None
 
 
 def _read(number: int, found: Sequence[tuple[Any, ...]]) -> Answer:
@@ -231,37 +262,6 @@ async def _adopt(cursor: Any, partition: int, opened: Opened) -> Opened:
     )
     row = Row(*await cursor.fetchone())
     return Opened(row, opened.alive_until, opened.at, opened.outages)
-
-
-async def _rows(cursor: Any, partition: int, place: int, most: int | None) -> list[Record]:
-    await cursor.execute(
-        "SELECT game, seq, value, key FROM outbox WHERE partition = %s AND place >= %s"
-        " ORDER BY place LIMIT %s",
-        (partition, place, most),
-    )
-    return [Record(*found) for found in await cursor.fetchall()]
-
-
-async def _taken(cursor: Any, records: Sequence[Record]) -> bool:
-    """Whether another event has the number of one of these."""
-    await cursor.execute(
-        "SELECT 1 FROM outbox o JOIN unnest(%s::text[], %s::int4[]) AS r (game, seq)"
-        " ON o.game = r.game AND o.seq = r.seq LIMIT 1",
-        ([r.game for r in records], [r.seq for r in records]),
-    )
-    return await cursor.fetchone() is not None
-
-
-async def _insert(cursor: Any, partition: int, place: int, records: Sequence[Record]) -> None:
-    if records:
-        games, seqs, values, keys = zip(*records, strict=True)
-        await cursor.execute(
-            "INSERT INTO outbox (partition, place, game, seq, value, key)"
-            " SELECT %s, %s + r.n - 1, r.game, r.seq, r.value, r.key"
-            " FROM unnest(%s::text[], %s::int4[], %s::bytea[], %s::bytea[])"
-            " WITH ORDINALITY AS r (game, seq, value, key, n)",
-            (partition, place, list(games), list(seqs), list(values), list(keys)),
-        )
 
 
 async def _save(cursor: Any, unsaved: Sequence[Unsaved]) -> None:
