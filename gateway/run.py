@@ -260,6 +260,7 @@ class System:
         self._tended += 1
         if self._tended % _LOOK_EVERY == 0 and self._cluster is not None:
             self._look(self._cluster)
+            self._noted = False  # a coordinator that began anew knows of none of them
         if self._postgres is not None and not self._postgres.running:
             self._revive(self._postgres)
         if self._events is not None and self._events.tend():

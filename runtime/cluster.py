@@ -23,6 +23,7 @@ _STARTED_S = START_S + 30.0
 """A service whose process doesn't even come up in this time isn't waited for any longer."""
 _SETTLED_S = 120.0
 _PAUSE_S = 0.05
+_NOTE_S = 2.0
 
 
 class Cluster:
@@ -186,7 +187,7 @@ class Cluster:
     def note(self, processes: list[dict[str, object]]) -> bool:
         """Tell the coordinator of processes that it can't know; return whether it has heard."""
         try:
-            self.call(COORDINATOR, "note_processes", processes)
+            self.call(COORDINATOR, "note_processes", processes, timeout=_NOTE_S)
         except (RayError, TimeoutError) as error:
             _log.info("the coordinator doesn't hear of other processes: %s", error)
             return False

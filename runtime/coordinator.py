@@ -23,6 +23,7 @@ from runtime.orders import Action, Assign, Beat, Kill, Open, Release
 from runtime.ownership import Ownership
 from runtime.plan import Plan
 from runtime.table import RoutingTable
+from runtime.told import Told
 
 _log = logging.getLogger(__name__)
 _PROBE_S = 0.25
@@ -33,7 +34,7 @@ _DEAF = 4
 """A listener that hasn't asked for so many times the silence of a shard is forgotten."""
 
 
-class Standing(Struct, frozen=True):
+class Standing(Told, Struct, frozen=True):
     """What a shard is told in answer to its beat.
 
     Attributes:

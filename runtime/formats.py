@@ -21,12 +21,13 @@ from msgspec import Struct
 
 from actors.behaviour import Behaviour, Versioned
 from persistence.log import LogError
+from runtime.told import Told
 
 Formats = Mapping[str, int]
 """Kind -> the version that is written; a kind that isn't in it has no games yet."""
 
 
-class Offer(Struct, frozen=True, array_like=True):
+class Offer(Told, Struct, frozen=True, array_like=True):
     """The versions of one kind that a member can write; it reads all up to `newest`."""
 
     oldest: int

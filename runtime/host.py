@@ -16,6 +16,7 @@ import signal
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,12 @@ from ray.exceptions import RayActorError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from runtime.starting import Service, begin
+from runtime.told import Told
 
 _log = logging.getLogger(__name__)
 
 
-class Process(Struct, frozen=True, array_like=True):
+class Process(Told, Struct, frozen=True, array_like=True):
     """A process of the cluster: on which node (Ray's id), and its number there."""
 
     node: str
@@ -95,7 +97,8 @@ class Peers:
             _log.warning("%s didn't stop in order: %s", name, error)
         handle = await self._handle(name)
         self._handles.pop(name, None)
-        ray.kill(handle, no_restart=not again)
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(None, partial(ray.kill, handle, no_restart=not again))
 
     async def end(self, process: Process) -> None:
         """Kill a process that hangs, wherever it is; Ray starts its service anew."""

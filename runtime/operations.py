@@ -21,6 +21,7 @@ from runtime.host import Peers
 from runtime.ownership import Ownership
 from runtime.plan import Plan
 from runtime.rolling import GatewayRestart
+from runtime.told import Told
 
 _log = logging.getLogger(__name__)
 _PAUSE_S = 0.1
@@ -67,7 +68,7 @@ class Refusal(Exception):  # noqa: N818  (what an operator gets)
     """The operation isn't begun: it's unsafe, or impossible. The message says why."""
 
 
-class Progress(Struct):
+class Progress(Told, Struct):
     """How far the newest operation is; `left` of `of` partitions are still on their way."""
 
     verb: str

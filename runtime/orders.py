@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 from runtime.formats import Offers
+from runtime.told import Told
 
 
-class Beat(Struct, frozen=True):
+class Beat(Told, Struct, frozen=True):
     """What a shard tells of itself.
 
     Attributes:

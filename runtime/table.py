@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
+from runtime.told import Told
 
-class Route(Struct, frozen=True, array_like=True):
+
+class Route(Told, Struct, frozen=True, array_like=True):
     """One partition's owner. `address` is None while nobody serves it."""
 
     partition: int
@@ -16,7 +18,7 @@ class Route(Struct, frozen=True, array_like=True):
     address: tuple[str, int] | None
 
 
-class RoutingTable(Struct, frozen=True, array_like=True):
+class RoutingTable(Told, Struct, frozen=True, array_like=True):
     """All partitions, by id. Of two tables the one with the higher version counts."""
 
     version: int

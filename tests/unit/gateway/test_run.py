@@ -75,7 +75,7 @@ def test_a_postgres_that_ended_is_started_where_it_was_whatever_fails_meanwhile(
         "Postgres later",
         "Postgres later",
     ]
-    [processes] = cluster.told
+    processes = cluster.told[0]
     assert {"role": "postgres", "pid": 7} in processes
 
 
@@ -85,6 +85,18 @@ def test_a_postgres_that_runs_is_left_alone():
     postgres.running = True
     system_of(postgres, cluster).tend()
     assert (postgres.ports, cluster.told) == ([], [])
+
+
+def test_a_coordinator_that_began_anew_hears_of_the_processes_again():
+    """It's told every now and then: nobody tells us that it has forgotten them."""
+    postgres, cluster = Postgres(), Cluster()
+    postgres.running = True
+    system = system_of(postgres, cluster)
+    for _ in range(20):
+        system.tend()
+    first, again = cluster.told
+    assert first == again
+    assert {"role": "postgres", "pid": 7} in again
 
 
 def test_a_ray_that_has_ended_here_ends_the_run():
