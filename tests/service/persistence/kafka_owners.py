@@ -38,8 +38,8 @@ class Log(KafkaLog):
         self.memories: dict[int, Memory] = {}
         self.epochs: dict[int, int] = {}
 
-    async def claim(self, partition, epoch, owner):
-        claim = await super().claim(partition, epoch, owner)
+    async def claim(self, partition, epoch, owner, known=0):
+        claim = await super().claim(partition, epoch, owner, known)
         self.epochs[partition] = epoch
         self.memories[partition] = Memory()
         self.attach(partition, epoch, self.memories[partition])

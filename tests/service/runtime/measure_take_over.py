@@ -53,7 +53,7 @@ FIRST = 2000
 """Asked at once: what a second of moves asks for."""
 SETTINGS = ShardSettings(
     snapshot_events=10_000, save_idle_after=NEVER, warm_every=NEVER, passivate_after=NEVER,
-    checkpoint_every=NEVER,
+    checkpoint_every=NEVER, doubt_after=NEVER,
 )  # fmt: skip
 
 
