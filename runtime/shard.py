@@ -42,6 +42,8 @@ from runtime.wire import (
 _log = logging.getLogger(__name__)
 _TICK_S = 1.0
 _LAG_S = 0.05
+_PAUSED_S = 0.5
+"""A loop that did nothing for so long was stopped, or starved: an outage for all of its games."""
 _NONE: Mapping[int, Partition] = {}
 
 
@@ -123,6 +125,7 @@ class Shard:
         self._saver = Saver(self._store, settings)
         self.lease = Lease(settings.lease)
         self._server: asyncio.Server | None = None
+        self._awake = monotonic()
         self._lag_ms = 0.0
         self._rate = 0.0
         self._events_closed = 0
@@ -268,7 +271,9 @@ class Shard:
     def dispatch(self, link: ShardLink, messages: list[Any]) -> int:
         """Pass messages to their partitions; return how many will be answered."""
         # The loop's own time may be from before a pause of the whole process.
-        partitions = self.partitions if monotonic() < self.lease.until else _NONE
+        now = monotonic()
+        self._wake(now)
+        partitions = self.partitions if now < self.lease.until else _NONE
         asked = 0
         for message in messages:
             partition = partitions.get(message.partition)
@@ -348,10 +353,18 @@ class Shard:
             before = loop.time()
             await asyncio.sleep(_LAG_S)
             took = loop.time() - before
+            self._wake(monotonic())
             self._lag_ms += 0.1 * (max(0.0, took - _LAG_S) * 1000 - self._lag_ms)
             now = self._events()
             self._rate += 0.1 * ((now - events) / took - self._rate)
             events = now
+
+    def _wake(self, now: float) -> None:
+        """Note that the loop runs; a long pause is over before what came meanwhile is executed."""
+        paused, self._awake = now - self._awake, now
+        if paused > _PAUSED_S:
+            for partition in self.partitions.values():
+                partition.stalled(paused)
 
     def _events(self) -> int:
         return self._events_closed + sum(p.events for p in self.partitions.values())

@@ -1,6 +1,7 @@
-"""What nobody could see, because its append took long, is charged to nobody."""
+"""Neither an append that takes long nor an owner that stands still is charged to anybody."""
 
 import asyncio
+from time import monotonic
 
 import pytest
 from system_of_tests import running, until
@@ -24,4 +25,19 @@ async def test_an_append_that_takes_long_is_an_outage(ago, excused):
             await system.do("g1", "add", amount=amount)
         total = await system.total("g1")
         assert total.total == 10
+        assert total.dead_ms // 1000 == (7 if excused else 0)
+
+
+@pytest.mark.parametrize(("paused", "excused"), [(7.0, True), (0.0, False)])
+async def test_an_owner_that_stood_still_charges_nobody(paused, excused):
+    """What came while a shard was stopped is executed after its games were told of the pause."""
+    async with running() as system:
+        await system.do("g1", "create")
+        partition = next(p for p in system.shard.partitions.values() if "g1" in p.cells)
+        partition.cells["g1"].at -= int(1000 * paused)  # as if so much time had gone by
+        system.shard._awake = monotonic() - paused
+        for amount in (3, 4):
+            await system.do("g1", "add", amount=amount)
+        total = await system.total("g1")
+        assert total.total == 7
         assert total.dead_ms // 1000 == (7 if excused else 0)
