@@ -16,7 +16,7 @@ from time import perf_counter, sleep
 from bench.faults.harm import Harm, Tools, harm
 from bench.faults.kinds import Blow, Fault
 from bench.faults.plan import chance
-from bench.faults.victims import NobodyError, Victim, choose, owners, whole
+from bench.faults.victims import NobodyError, Victim, choose, owners, serving, whole
 from bench.gaps import NEVER, Window
 from bench.parts import Shards
 from bench.proc import command, stats
@@ -41,6 +41,7 @@ class Timing:
         stopped: What can be undone (a stopped process is continued) is undone after so long; up to
             `stopped_more` more is drawn.
         zombie: What a process that was woken may still say, it says by then.
+        shards: So many serve before a blow, lest it hit the only one.
         patience: So long it waits for every partition to be served.
     """
 
@@ -49,6 +50,7 @@ class Timing:
     stopped: float = 10.0
     stopped_more: float = 0.0
     zombie: float = 3.0
+    shards: int = 0
     patience: float = 60.0
 
 
@@ -246,9 +248,11 @@ class Saboteur:
         return found if whole(found) else None
 
     def _when_whole(self) -> Shards | None:
-        """Return GET /shards once every partition is served; None after the patience."""
+        """Return GET /shards once all is served, by enough shards; None after the patience."""
         until = perf_counter() + self._timing.patience
-        while (found := self._ask_if_whole()) is None and perf_counter() < until:
+        while (found := self._ask_if_whole()) is None or (serving(found) < self._timing.shards):
+            if perf_counter() > until:
+                return None
             sleep(_POLL_SECONDS)
         return found
 

@@ -49,6 +49,11 @@ def whole(shards: Shards) -> bool:
     return shards.partitions > 0 and len(owners(shards)) == shards.partitions
 
 
+def serving(shards: Shards) -> int:
+    """Return how many shards serve."""
+    return sum(shard.state == "serving" for shard in shards.shards)
+
+
 def strangers(
     shards: Shards, of: Mapping[int, Stat], command: Callable[[int], bytes]
 ) -> dict[int, str]:
