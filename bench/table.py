@@ -52,8 +52,11 @@ class Table:
 
     @property
     def quiet(self) -> bool:
-        """Whether nothing is under way: no game being made, no command unanswered."""
-        return self._task is None and self._all_answered() and not self._due
+        """Whether nothing is under way: no game being made, no command or event outstanding."""
+        script = self._script
+        unseen = self._started and script is not None and self._ply < len(script.moves)
+        unseen = unseen and not self._ready  # the mover has the event, its opponent not yet
+        return self._task is None and self._all_answered() and not self._due and not unseen
 
     @property
     def owed(self) -> float | None:

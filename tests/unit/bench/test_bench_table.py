@@ -138,6 +138,16 @@ async def test_who_watches_a_table_begins_where_its_players_do(setting: Setting)
     assert setting.house.begun_at == [2]
 
 
+async def test_a_table_is_quiet_when_both_have_seen_the_last_move(setting: Setting) -> None:
+    """Else a run would end with events under way, which its check would call missed."""
+    setting.house.halted = True
+    assert not setting.table.quiet  # the first move is unanswered
+    setting.tell(0, type="MovePlayed", seq=3, ply=0, uci="f2f3")
+    assert not setting.table.quiet
+    setting.tell(1, type="MovePlayed", seq=3, ply=0, uci="f2f3")
+    assert setting.table.quiet
+
+
 async def test_the_next_move_waits_for_the_opponent(setting: Setting) -> None:
     """The mover's own event alone lets nobody go on."""
     setting.tell(0, type="MovePlayed", seq=3, ply=0, uci="f2f3")
