@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from time import time
 from typing import Any
 
 import msgspec
@@ -63,7 +64,8 @@ class Archiving:
         """See `Work.prepare`."""
         event = item.event
         assert event is not None
-        history = await self._histories.up_to(item.place, event.game, event.seq)
+        age_s = time() - item.record.timestamp / 1000
+        history = await self._histories.up_to(item.place, event.game, event.seq, age_s)
         if history[-1] != event.value:
             raise Other(event.game, event.seq)
         return archived(self._kinds, history)

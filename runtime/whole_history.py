@@ -45,7 +45,7 @@ class WholeHistory:
     """Reads games from the store, and what isn't there yet from Kafka."""
 
     def __init__(self, database: Database, brokers: Brokers, patience_s: float) -> None:
-        """Give the store `patience_s` to catch up with Kafka, for each partition."""
+        """Give the store `patience_s` to catch up with Kafka."""
         self._database = database
         self._snapshots = PostgresSnapshots(database)
         self._brokers = brokers
@@ -54,8 +54,8 @@ class WholeHistory:
         self._waiting: dict[int, tuple[str, float]] = {}
         """For which game a partition waits, and since when."""
 
-    async def up_to(self, place: Place, game: str, seq: int) -> list[bytes]:
-        """Return events 1 to `seq` of a game; the last one's record is at `place`.
+    async def up_to(self, place: Place, game: str, seq: int, age_s: float) -> list[bytes]:
+        """Return events 1 to `seq` of a game; the last one's record is at `place`, and so old.
 
         Raises:
             NotYet: If the store isn't so far, and is to get more time. Ask again.
@@ -65,13 +65,14 @@ class WholeHistory:
         checkpoint = await self._checkpoint(place.partition)
         stored = unpack_events(await self._snapshots.history(game))[:seq]
         if len(stored) < seq:
-            self._wait(place.partition, game, len(stored), seq)
+            if age_s < self._patience_s:
+                self._wait(place.partition, game, len(stored), seq)
             stored += await self._from_kafka(place, checkpoint, game, len(stored), seq)
         self._waiting.pop(place.partition, None)
         return stored
 
     def _wait(self, partition: int, game: str, stored: int, seq: int) -> None:
-        """Raise `NotYet` until patience is at its end."""
+        """Raise `NotYet` until patience is at its end, whatever the record's clock said."""
         now = self._loop.time()
         waiting, since = self._waiting.get(partition, ("", now))
         if waiting != game:

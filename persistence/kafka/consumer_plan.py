@@ -29,7 +29,7 @@ class Place(NamedTuple):
 
 
 class Fetched(Protocol):
-    """A record as a client of Kafka gives it."""
+    """A record as a client of Kafka gives it; `timestamp` is in ms since the epoch."""
 
     @property
     def topic(self) -> str: ...  # noqa: D102
@@ -37,6 +37,8 @@ class Fetched(Protocol):
     def partition(self) -> int: ...  # noqa: D102
     @property
     def offset(self) -> int: ...  # noqa: D102
+    @property
+    def timestamp(self) -> int: ...  # noqa: D102
     @property
     def key(self) -> bytes | None: ...  # noqa: D102
     @property

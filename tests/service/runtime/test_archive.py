@@ -49,16 +49,16 @@ class Bench:
         self.database = Database(dsn)
         self.snapshots = PostgresSnapshots(self.database)
 
-    async def log(self, game, seqs):
+    async def log(self, game, seqs, **options):
         """Append events of a game; return the offset behind them."""
         for seq in seqs:
-            offset = await self.append(Record(game, seq, GAMES[game][seq - 1]))
+            offset = await self.append(Record(game, seq, GAMES[game][seq - 1]), **options)
         return offset + 1
 
-    async def append(self, record):
+    async def append(self, record, **options):
         key, value, headers = Encoder().encode(record, 1)
         done = await self.producer.send_and_wait(
-            self.kafka.topic, value, key, 0, headers=list(headers)
+            self.kafka.topic, value, key, 0, headers=list(headers), **options
         )
         return done.offset
 
@@ -145,6 +145,15 @@ async def test_a_store_that_is_late_is_waited_for(bench):
         await running
     assert await bench.archived() == {"game-1": pgn("game-1")}
     assert (consumer.counts.failures, consumer.counts.dead_letters) == (0, 0)
+
+
+async def test_for_an_old_record_nobody_waits(bench):
+    """What the store lacks of a game that ended long ago it won't get in a moment: Kafka is read at once."""
+    await bench.log("game-1", range(1, ENDS["game-1"] + 1), timestamp_ms=1_750_000_000_000)
+    async with bench.consumer(3600.0) as consumer, asyncio.timeout(60):
+        await consumer.run(until_end=True)
+    assert await bench.archived() == {"game-1": pgn("game-1")}
+    assert consumer.counts.waits == 0
 
 
 async def test_what_the_store_lacks_is_read_from_the_checkpoint_on(bench):

@@ -22,6 +22,7 @@ class Fetched:
     headers: list
     topic: str = "t"
     partition: int = 3
+    timestamp: int = 0
 
 
 def fetched(offset, entry, schemas=None):
