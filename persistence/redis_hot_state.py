@@ -5,9 +5,9 @@
     deadlines:{p}  sorted set: game -> ms since the epoch; under the empty name the mark's offset
 
 The mark stands beside what it vouches for: no key can be lost without it, and a lost field is
-noticed by its count. Each write and each read is one script, so nobody sees half of one. A script
-reaches keys of many games, so it's one primary (with replicas, as many as you like), not a Redis
-Cluster.
+noticed by its count. Each write and each read is one script (`redis_scripts`), so nobody sees
+half of one. A script reaches keys of many games, so it's one primary (with replicas, as many as
+you like), not a Redis Cluster.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from redis.exceptions import RedisError
 
 from persistence.hot_state import Entry, Hot, Mark, Overtaken, Warm, Write
 from persistence.log import Unavailable
+from persistence.redis_scripts import DROP, READ, WRITE
 
 T = TypeVar("T")
 
@@ -46,105 +47,6 @@ _LENGTH = struct.Struct(">I")
 _OLDER = -1
 _MISFIT = 0
 
-_MARK = """
-local function mark_of(seqs)
-  local e, o, n = string.match(redis.call('HGET', seqs, '') or '', '^(%d+) (%d+) (%d+)$')
-  return tonumber(e), tonumber(o), tonumber(n)
-end
-local function whole(seqs, deadlines, offset, listed)
-  return redis.call('HLEN', seqs) == listed + 1
-    and tonumber(redis.call('ZSCORE', deadlines, '') or -1) == offset
-end
-local function held(game)
-  local head = redis.call('GETRANGE', 'game:' .. game, 0, 15)
-  if #head == 16 then return struct.unpack('>I8I8', head) end
-  return -1, -1
-end
-local function fields(blob, each)
-  local at = 1
-  return function()
-    if at <= #blob then
-      local row, field = {}, nil
-      for i = 1, each do
-        field, at = struct.unpack('>I4c0', blob, at)
-        row[i] = field
-      end
-      return row
-    end
-  end
-end
-"""
-"""What is common to the scripts. `fields` cuts what `_framed` puts together."""
-
-_READ = (
-    _MARK
-    + """
-local seqs, deadlines = KEYS[1], KEYS[2]
-local epoch, offset, listed = mark_of(seqs)
-if not epoch or not whole(seqs, deadlines, offset, listed) then return false end
-local games = redis.call('HGETALL', seqs)
-for i = 1, #games, 2 do
-  if games[i] ~= '' then
-    local _, seq = held(games[i])
-    if seq < tonumber(games[i + 1]) then return false end
-  end
-end
-return {epoch, offset, listed, cmsgpack.pack(games),
-  cmsgpack.pack(redis.call('ZRANGE', deadlines, 0, -1, 'WITHSCORES'))}
-"""
-)
-
-_WRITE = (
-    _MARK
-    + """
-local seqs, deadlines = KEYS[1], KEYS[2]
-local epoch, offset, base = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
-local e, o, n = mark_of(seqs)
-if e and (e > epoch or (e == epoch and o > offset)) then return -1 end
-if base == '' then
-  redis.call('DEL', seqs, deadlines)
-elseif not e or base ~= string.format('%.0f %.0f %.0f', e, o, n)
-    or not whole(seqs, deadlines, o, n) then
-  return 0
-end
-for each in fields(ARGV[6], 2) do redis.call('ZADD', deadlines, each[2], each[1]) end
-for each in fields(ARGV[4], 6) do
-  local game, seq, value, listed, deadline, ttl = unpack(each)
-  local there_epoch, there_seq = held(game)
-  if there_epoch < epoch or (there_epoch == epoch and there_seq <= tonumber(seq)) then
-    redis.call('SET', 'game:' .. game, value, 'EX', ttl)
-  end
-  if listed == '1' then
-    redis.call('HSET', seqs, game, seq)
-  else
-    redis.call('HDEL', seqs, game)
-  end
-  if deadline ~= '' then
-    redis.call('ZADD', deadlines, deadline, game)
-  else
-    redis.call('ZREM', deadlines, game)
-  end
-end
-for each in fields(ARGV[5], 1) do redis.call('HDEL', seqs, each[1]) end
-redis.call('HDEL', seqs, '')
-local now = redis.call('HLEN', seqs)
-redis.call('HSET', seqs, '', ARGV[1] .. ' ' .. ARGV[2] .. ' ' .. string.format('%.0f', now))
-redis.call('ZADD', deadlines, ARGV[2], '')
-return now + 1
-"""
-)
-
-_DROP = (
-    _MARK
-    + """
-local e, o = mark_of(KEYS[1])
-if e == tonumber(ARGV[1]) and o == tonumber(ARGV[2]) then
-  for _, game in ipairs(redis.call('HKEYS', KEYS[1])) do redis.call('DEL', 'game:' .. game) end
-  redis.call('DEL', KEYS[1], KEYS[2])
-end
-"""
-)
-
 _pack = msgspec.msgpack.Encoder().encode
 _warm = msgspec.msgpack.Decoder(Warm).decode
 _texts = msgspec.msgpack.Decoder(list[str]).decode
@@ -159,9 +61,9 @@ class RedisHotState:
     def __init__(self, url: str) -> None:
         """Connect to `url` (redis://, rediss://, unix://) when first needed."""
         self._redis = Redis.from_url(url, retry=Retry(NoBackoff(), 0))
-        self._read = self._redis.register_script(_READ)
-        self._write = self._redis.register_script(_WRITE)
-        self._drop = self._redis.register_script(_DROP)
+        self._read = self._redis.register_script(READ)
+        self._write = self._redis.register_script(WRITE)
+        self._drop = self._redis.register_script(DROP)
         self._asked: deque[tuple[Sequence[str], asyncio.Future[dict[str, Warm]]]] = deque()
         self._loading: asyncio.Task[None] | None = None
         self._reading = asyncio.Semaphore(_READS)
