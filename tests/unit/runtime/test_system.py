@@ -15,6 +15,7 @@ from tally_game import behaviour
 
 from runtime.asks import Away, Done, Missed, Refused
 from runtime.config import LinkTls
+from runtime.resync import SLICE
 from runtime.router import Router
 from runtime.settings import RouterSettings, ShardSettings
 from runtime.shard import Shard
@@ -187,6 +188,28 @@ async def test_a_watch_survives_a_take_over_without_gap_or_repeat():
             await system.do("g1", "add")
         await until(lambda: len(ear.heard) == 6)
         assert ear.heard == [2, 3, 4, 5, 6, 7]
+
+
+async def test_whoever_plays_after_a_take_over_waits_for_no_other_watch():
+    """A command's event is heard with its answer, however many watches are to be taken up again."""
+    async with running() as system:
+        games = [f"g{n}" for n in range(10 * SLICE)]
+        await asyncio.gather(*(system.do(game, "create") for game in games))
+        ears, opened = {game: Ear() for game in games}, []
+        for game, ear in ears.items():
+            system.router.watch(game, None, ear, 3.0, opened.append)
+        await until(lambda: len(opened) == len(games))
+        old = system.shard
+        await system.take_over()
+        await old.stop(0.1)
+        asked = {game: asyncio.ensure_future(system.do(game, "add")) for game in games[:2]}
+        await asyncio.sleep(0)
+        system.router.route(system.table)
+        for game in games[2:4]:
+            asked[game] = asyncio.ensure_future(system.do(game, "add"))
+        for game, done in asked.items():
+            assert (await done).seq == 2
+            assert ears[game].heard == [2]
 
 
 async def test_a_watch_that_began_before_the_table_was_known_is_answered_and_can_be_repeated():
