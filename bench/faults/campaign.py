@@ -21,7 +21,7 @@ from bench.siege import SiegeJob, Truce, new_event
 from bench.target import target
 
 _TIMING = Timing(
-    settle=0.5, watch=2.5, stopped=1.5, stopped_more=2.5, zombie=1.5, shards=2, patience=60.0
+    settle=0.3, watch=2.0, stopped=1.5, stopped_more=2.0, zombie=1.2, shards=2, patience=60.0
 )  # fmt: skip
 _PATIENCE_S = 30.0
 _CLOCK = (10_800, 0)

@@ -54,3 +54,13 @@ def test_a_stall_shows_in_the_percentiles() -> None:
     assert opened.percentile(95) > 0.4
     assert opened.percentile(99) > 0.8
     assert closed.percentile(99) < 0.01 < 0.9 < closed.highest
+
+
+def test_a_rest_moves_all_that_is_not_due_yet() -> None:
+    """What was handed out stays; what comes next is later by the length of the rest, and none is left out."""
+    schedule = Schedule(10, 0.0)
+    before = schedule.due(0.25)
+    schedule.postpone(5.0)
+    assert [number for number, _ in before] == [0, 1, 2]
+    assert schedule.due(5.25) == []
+    assert schedule.due(5.35) == [(3, pytest.approx(5.3))]
