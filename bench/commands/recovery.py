@@ -68,7 +68,7 @@ def recovery(
     """Hit a system under a paced load, and compare all that clients heard with what it stored.
 
     Processes are found by GET /shards and get SIGKILL ("-kill"), or SIGSTOP and later SIGCONT
-    ("-stop", "-slow"), so the server must run on this machine. "node" is a raylet with shards on it but
+    ("-stop"), so the server must run on this machine. "node" is a raylet with shards on it but
     without the coordinator. A command of --during is measured the same way.
 
     A game's gap is its slowest command around the fault, from when it was due to its event. "hit"
