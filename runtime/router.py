@@ -303,7 +303,7 @@ class Router:
             return False
         if self._watches.behind:
             self._watches.hurry(pending.game)
-        held = int(1000 * (self._loop.time() - pending.since)) if pending.tries else 0
+        held = int(1000 * (self._loop.time() - pending.since))
         link.push(pending.message(reply, pending.partition, held, pending.tries > 0))
         pending.link = link
         pending.tries += 1

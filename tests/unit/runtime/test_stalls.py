@@ -6,6 +6,9 @@ from time import monotonic
 import pytest
 from system_of_tests import running, until
 
+from runtime.table import Route, RoutingTable
+from runtime.wire import CommandIn
+
 
 @pytest.mark.parametrize(("ago", "excused"), [(7.0, True), (0.0, False)])
 async def test_an_append_that_takes_long_is_an_outage(ago, excused):
@@ -41,3 +44,26 @@ async def test_an_owner_that_stood_still_charges_nobody(paused, excused):
         total = await system.total("g1")
         assert total.total == 7
         assert total.dead_ms // 1000 == (7 if excused else 0)
+
+
+async def test_a_command_that_waits_for_its_first_owner_tells_how_long():
+    """A gateway says how long it held a command, also if nobody was there when it came."""
+    async with running() as system:
+        await system.do("g1", "create")
+        held, dispatch = [], system.shard.dispatch
+
+        def hear(link, messages):
+            held.extend(each.held_ms for each in messages if type(each) is CommandIn)
+            return dispatch(link, messages)
+
+        system.shard.dispatch = hear
+        await system.do("g1", "add", amount=1)
+        nobody = [Route(each.partition, 8, "s", None) for each in system.table.routes]
+        system.router.route(RoutingTable(8, nobody))
+        late = asyncio.ensure_future(system.do("g1", "add", amount=1))
+        await until(lambda: system.router._asks._waiting)
+        for pending in system.router._asks._waiting.values():
+            pending.since -= 2.0  # as if so much time had gone by
+        system.router.route(RoutingTable(9, system.table.routes))
+        await late
+        assert [each // 1000 for each in held] == [0, 2]
