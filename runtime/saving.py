@@ -164,6 +164,7 @@ class Loader:
         self._store = store
         self._asked: dict[str, list[Then]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._turn = asyncio.Lock()
 
     def load(self, game: str, then: Then) -> None:
         """Call `then` with the game, with None if it isn't stored, or with why it can't be read."""
@@ -185,8 +186,9 @@ class Loader:
                 for then in callbacks:
                     then(error)
             return
-        for i, (game, callbacks) in enumerate(asked.items(), 1):
-            for then in callbacks:
-                then(found.get(game))
-            if i % _AT_ONCE == 0:
-                await asyncio.sleep(0)
+        async with self._turn:  # many may be answered at once
+            for i, (game, callbacks) in enumerate(asked.items(), 1):
+                for then in callbacks:
+                    then(found.get(game))
+                if i % _AT_ONCE == 0 or i == len(asked):
+                    await asyncio.sleep(0)

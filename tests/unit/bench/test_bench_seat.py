@@ -87,3 +87,28 @@ async def test_who_is_back_speaks_first():
                 await asyncio.sleep(0)
             assert await first.get() == "subscribe"
         seat.close()
+
+
+async def test_a_seat_that_is_asked_to_connects_anew():
+    """It hangs up by itself when its moment has come, and whoever sits there is back."""
+    codes: list[int | None] = []
+    again = asyncio.Event()
+
+    async def send_away(connection: ServerConnection) -> None:
+        if codes:
+            again.set()
+        else:
+            await connection.send('{"type":"reconnect","after_ms":1}')
+        await connection.wait_closed()
+        codes.append(connection.close_code)
+
+    async with serve(send_away, "127.0.0.1", 0) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        seat = Seat(Target("127.0.0.1", port), User("ann", "token"), 0)
+        seat.sitter = player = Player(seat)
+        await seat.connect()
+        async with asyncio.timeout(5):
+            await again.wait()
+        assert player.lost.is_set()
+        assert codes == [1000]
+        seat.close()
