@@ -20,8 +20,11 @@ from runtime.cell import Cell
 from runtime.settings import ShardSettings
 
 _log = logging.getLogger(__name__)
-_STALL_S = 0.25
-"""An append that takes longer is an outage: what it holds couldn't be seen for so long."""
+_STALL_S = 0.5
+"""An append that takes longer is an outage: what it holds couldn't be seen for so long.
+
+Not less, because each game's next event then comes with one more, which excuses the time; a shard
+that is merely busy mustn't be given twice the events for it."""
 
 
 class Keeper(Protocol):
