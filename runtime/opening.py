@@ -66,6 +66,9 @@ async def _opened(claim: Claim, left: Hot | None, around: Surroundings) -> Parti
     else:
         deadlines = [each async for each in around.store.deadlines(claim.partition)]
     opened = Partition(claim, around)
+    if any(until == claim.at for _, until in claim.outages):
+        # Nobody could be answered between the claim and now, either.
+        opened.own_time.excuse(claim.at, opened.now())
     around.log.attach(claim.partition, claim.epoch, opened.keeping)
     Revival(opened, claim, tail, hot).begin()  # before any deadline can ring
     for some in deadlines:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _LONG_MS = 3_000
-_REMEMBERED = 64
+_REMEMBERED = 1024
 """So many outages are remembered: a game that slept through more is excused the newest."""
 _PAUSE_MS = 1000
 """A deadline that can't be met now, or that a game insists on, is looked at again after so long."""
@@ -61,7 +61,12 @@ class OwnTime:
     def _dead(self, cell: Cell) -> int:
         if cell.at >= self.until:
             return 0
-        return sum(max(0, to - max(since, cell.at)) for since, to in self._outages)
+        dead = 0
+        for since, to in reversed(self._outages):
+            if to <= cell.at:
+                break
+            dead += to - max(since, cell.at)
+        return dead
 
     def _ring(self, game: str) -> None:
         if not self._partition.closed:

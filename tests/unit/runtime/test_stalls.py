@@ -1,11 +1,12 @@
 """Neither an append that takes long nor an owner that stands still is charged to anybody."""
 
 import asyncio
-from time import monotonic
+from time import monotonic, time
 
 import pytest
 from system_of_tests import running, until
 
+from runtime.partition import Partition
 from runtime.table import Route, RoutingTable
 from runtime.wire import CommandIn
 
@@ -67,3 +68,19 @@ async def test_a_command_that_waits_for_its_first_owner_tells_how_long():
         system.router.route(RoutingTable(9, system.table.routes))
         await late
         assert [each // 1000 for each in held] == [0, 2]
+
+
+async def test_an_outage_lasts_until_its_partition_is_ready(monkeypatch):
+    """From a claim that ends an outage to the first command nobody is charged, either."""
+    async with running() as system:
+        await system.do("g1", "create")
+        now, old = int(time() * 1000), system.shard
+        # The game's log knows it from just now; the owner that claims was dead for a second, and
+        # takes five more until it serves.
+        system.log.outages, system.log.at = [(now + 1000, now + 2000)], now + 2000
+        own = Partition.now
+        monkeypatch.setattr(Partition, "now", lambda self: max(own(self), now + 7000))
+        await system.take_over()
+        await old.stop(0.1)
+        system.router.route(system.table)
+        assert (await system.total("g1")).dead_ms == 6000
