@@ -131,7 +131,7 @@ def archive(
             _say(f"archived {counts.settled} games, {counts.dead_letters} dead letters")
     except psycopg.ProgrammingError as error:
         raise _failure(
-            f"This Postgres lacks our tables: {str(error).strip()}. Start this version's"
+            f"This Postgres lacks our tables ({str(error).splitlines()[0]}). Start this version's"
             " `gameshard run` on it once."
         ) from error
     except (LogError, OSError) as error:
