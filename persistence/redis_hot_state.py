@@ -203,6 +203,7 @@ async def _patiently(seconds: float, asked: Coroutine[Any, Any, T]) -> T:
         TimeoutError: If it doesn't come.
     """
     asking = asyncio.ensure_future(asked)
+    asking.add_done_callback(_hear)  # also what comes when nobody waits any more
     try:
         for _ in range(_PIECES):
             done, _ = await asyncio.wait({asking}, timeout=seconds / _PIECES)
@@ -211,6 +212,11 @@ async def _patiently(seconds: float, asked: Coroutine[Any, Any, T]) -> T:
     finally:
         asking.cancel()
     raise TimeoutError("no answer in time")
+
+
+def _hear(asking: asyncio.Future[Any]) -> None:
+    if not asking.cancelled():
+        asking.exception()
 
 
 def _keys(partition: int) -> list[str]:

@@ -2,7 +2,9 @@
 acknowledged event is ever missing."""
 
 import asyncio
+import os
 import random
+import signal
 
 import pytest
 from hot_system import hot_system
@@ -216,6 +218,21 @@ async def test_redis_away_is_no_obstacle(valkey, redis):
             assert system.shard.status()["hot_state"]["healthy"]
     finally:
         valkey.start()
+
+
+async def test_a_redis_that_hangs_is_no_obstacle(valkey, redis):
+    """It takes connections and answers nothing: after a moment the snapshots and the log serve."""
+    async with hot_system(valkey.url) as system:
+        await play(system, 3)
+        await system.warm()
+        os.kill(valkey.pid, signal.SIGSTOP)
+        try:
+            await system.fail_over()
+            assert not system.hot.healthy
+            await still_plays(system, 3)
+        finally:
+            os.kill(valkey.pid, signal.SIGCONT)
+        assert dict(system.log.starts) == {0: 0, 1: 0}
 
 
 @pytest.mark.parametrize("tail", [b'{"other":1}\n' * 3, b"{}\n" * 2])
