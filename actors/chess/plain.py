@@ -1,9 +1,9 @@
 """Plain moves of orthodox chess, made on packed positions without a board.
 
-Nine moves in ten neither castle nor promote, have nothing to do with en passant, give no check and
-leave the game going on. For them python-chess's legality, push and search for an answer cost three
-times what the few bit operations here do. Everything else is left to python-chess, illegal moves
-among it: what isn't plain isn't judged. Tests hold every judgement to python-chess's.
+Nearly all moves neither castle nor promote, have nothing to do with en passant and leave the game
+going on. For them python-chess's legality, push and search for an answer cost three times what the
+few bit operations here do. Everything else is left to python-chess, illegal moves among it: what
+isn't plain isn't judged. Tests hold every judgement to python-chess's.
 """
 
 from __future__ import annotations
