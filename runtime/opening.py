@@ -11,6 +11,7 @@ the checkpoint of the snapshots. See `runtime.revival`.
 from __future__ import annotations
 
 import logging
+from time import monotonic
 
 from persistence.hot_state import Hot
 from persistence.log import Claim, LogError
@@ -34,9 +35,10 @@ async def open_partition(partition: int, epoch: int, owner: str, around: Surroun
     # there later is behind its mark in the log, too.
     hot = await _left(partition, around)
     known = hot.mark.offset if hot is not None and hot.mark.epoch < epoch else 0
+    asked_at = monotonic()
     claim = await around.log.claim(partition, epoch, owner, known)
     try:
-        return await _opened(claim, hot, around)
+        return await _opened(claim, hot, around, asked_at)
     except BaseException:
         around.log.release(partition, epoch)  # nobody here will append under it
         raise
@@ -52,7 +54,9 @@ async def _left(partition: int, around: Surroundings) -> Hot | None:
         return None
 
 
-async def _opened(claim: Claim, left: Hot | None, around: Surroundings) -> Partition:
+async def _opened(
+    claim: Claim, left: Hot | None, around: Surroundings, asked_at: float
+) -> Partition:
     await around.agree()  # after the claim: so nobody writes what we haven't heard of
     hot = left if left is not None and useful(left, claim) else None
     start = hot.mark.offset if hot is not None else claim.checkpoint
@@ -65,7 +69,7 @@ async def _opened(claim: Claim, left: Hot | None, around: Surroundings) -> Parti
         deadlines = [hot.deadlines]
     else:
         deadlines = [each async for each in around.store.deadlines(claim.partition)]
-    opened = Partition(claim, around)
+    opened = Partition(claim, around, asked_at)
     if any(until == claim.at for _, until in claim.outages):
         # Nobody could be answered between the claim and now, either.
         opened.own_time.excuse(claim.at, opened.now())

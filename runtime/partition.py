@@ -74,8 +74,12 @@ class Surroundings(Struct, frozen=True):
 class Partition:
     """The single writer of its games, from the claim of an epoch to its loss."""
 
-    def __init__(self, claim: Claim, around: Surroundings) -> None:
-        """Serve what was claimed. `runtime.opening` fills in what the log holds already."""
+    def __init__(self, claim: Claim, around: Surroundings, asked_at: float | None = None) -> None:
+        """Serve what was claimed. `runtime.opening` fills in what the log holds already.
+
+        `asked_at` is when the claim was begun, by the monotonic clock: since then no more time has
+        gone by than that, so a wall clock that is further ahead of the log's is wrong.
+        """
         self.id = claim.partition
         self.epoch = claim.epoch
         self.around = around
@@ -95,7 +99,10 @@ class Partition:
         """Writes what is durable to the hot state, if there's one (see `runtime.opening`)."""
         self.checkpointed = claim.checkpoint
         self.events = 0
-        self._ahead = max(time() * 1000, claim.at) - monotonic() * 1000
+        utc = max(time() * 1000, claim.at)
+        if claim.at and asked_at is not None:
+            utc = min(utc, claim.at + (monotonic() - asked_at) * 1000)
+        self._ahead = utc - monotonic() * 1000
         """What makes the process's monotonic clock the owner's, in ms."""
         self._random = Random()  # noqa: S311  (colours of the pieces, not secrets)
 

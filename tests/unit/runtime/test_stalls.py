@@ -84,3 +84,17 @@ async def test_an_outage_lasts_until_its_partition_is_ready(monkeypatch):
         await old.stop(0.1)
         system.router.route(system.table)
         assert (await system.total("g1")).dead_ms == 6000
+
+
+@pytest.mark.parametrize("step", [-3600, 3600])
+async def test_an_owner_whose_clock_is_wrong_goes_by_the_logs(step, monkeypatch):
+    """Between an owner and the next, whose wall clock was stepped, a game's time goes on as it should."""
+    async with running() as system:
+        await system.do("g1", "create")
+        old = system.shard
+        system.log.at = int(time() * 1000)
+        monkeypatch.setattr("runtime.partition.time", lambda: time() + step)
+        await system.take_over()
+        await old.stop(0.1)
+        for partition in system.shard.partitions.values():
+            assert abs(partition.now() - time() * 1000) < 60_000
