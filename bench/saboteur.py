@@ -16,7 +16,7 @@ from time import perf_counter, sleep
 from bench.faults.harm import Harm, Tools, harm
 from bench.faults.kinds import Blow, Fault
 from bench.faults.plan import chance
-from bench.faults.victims import NobodyError, Victim, choose, owners, serving, whole
+from bench.faults.victims import NobodyError, Victim, choose, complete, owners, whole
 from bench.gaps import NEVER, Window
 from bench.parts import Shards
 from bench.proc import command, stats
@@ -41,7 +41,8 @@ class Timing:
         stopped: What can be undone (a stopped process is continued) is undone after so long; up to
             `stopped_more` more is drawn.
         zombie: What a process that was woken may still say, it says by then.
-        shards: So many serve before a blow, lest it hit the only one.
+        shards: So many serve before a blow, lest it hit the only one, and everybody else is there;
+            0: that isn't waited for.
         patience: So long it waits for every partition to be served.
     """
 
@@ -250,11 +251,14 @@ class Saboteur:
     def _when_whole(self) -> Shards | None:
         """Return GET /shards once all is served, by enough shards; None after the patience."""
         until = perf_counter() + self._timing.patience
-        while (found := self._ask_if_whole()) is None or (serving(found) < self._timing.shards):
+        while (found := self._ask_if_whole()) is None or not self._complete(found):
             if perf_counter() > until:
                 return None
             sleep(_POLL_SECONDS)
         return found
+
+    def _complete(self, found: Shards) -> bool:
+        return not self._timing.shards or complete(found, stats(), self._timing.shards)
 
 
 def outcome(one: Round) -> str:

@@ -100,7 +100,7 @@ class Inspection:
         answers, self._moves = found.answers[self._moves :], len(found.answers)
         run.moves = len(answers)
         run.refused = sum(
-            one.window.at <= each.at and each.what not in ("lost", "back")
+            one.window.at <= each.at < one.window.until and each.what not in ("lost", "back")
             for each in found.happenings
         )
         waits = gaps_in(one.window, answers, found.owed)

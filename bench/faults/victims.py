@@ -49,9 +49,11 @@ def whole(shards: Shards) -> bool:
     return shards.partitions > 0 and len(owners(shards)) == shards.partitions
 
 
-def serving(shards: Shards) -> int:
-    """Return how many shards serve."""
-    return sum(shard.state == "serving" for shard in shards.shards)
+def complete(shards: Shards, of: Mapping[int, Stat], count: int) -> bool:
+    """Return whether `count` shards serve, and every process that GET /shards names is there."""
+    serving = [shard.pid for shard in shards.shards if shard.state == "serving"]
+    named = [each.pid for each in shards.processes]
+    return len(serving) >= count and all(pid in of for pid in (*serving, *named))
 
 
 def strangers(

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from bench.faults.kinds import Blow, Fault, read_faults
-from bench.faults.victims import NobodyError, choose, owners, strangers, whole
+from bench.faults.victims import NobodyError, choose, complete, owners, strangers, whole
 from bench.parts import Shards
 from bench.proc import Stat, command, family, stats
 from bench.signals import Stopped, kill
@@ -101,6 +101,16 @@ def test_whole_is_every_partition_with_an_owner_that_serves() -> None:
     shards.shards[1].state = "silent"
     assert not whole(shards)
     assert not whole(Shards())
+
+
+def test_complete_is_everybody_that_is_named_and_enough_shards() -> None:
+    """Neither a shard that is silent nor a process that is gone is there."""
+    assert complete(body(), machine(), 2)
+    assert not complete(body(), machine(), 3)
+    assert not complete(body(), machine(32), 2)
+    shards = body()
+    shards.shards[1].state = "silent"
+    assert not complete(shards, machine(), 2)
 
 
 def test_a_stranger_is_found() -> None:
