@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from time import perf_counter
 from typing import Annotated
 
 import typer
@@ -51,6 +53,9 @@ def faults(
     json: Annotated[
         Path | None, typer.Option(help="The runs.  [default: beside the page, .json]")
     ] = None,
+    within: Annotated[
+        float | None, typer.Option(min=1, help="Seconds after which no more run is begun.")
+    ] = None,
     append: Annotated[
         bool, typer.Option("--append", help="Keep the runs that are there already.")
     ] = False,
@@ -69,6 +74,7 @@ def faults(
     before = read(json) if append else []
     mine = Played(shlex.join(["gameshard", *sys.argv[1:]]), [])
     terms = Terms(games, pace, seed, "kafka" if full else "postgres", tuple(standard()), new_run())
+    until = perf_counter() + (within or math.inf)
 
     def told(run: Run) -> None:
         if run not in mine.runs:
@@ -76,8 +82,8 @@ def faults(
         write(scorecard, json, [*before, mine])
 
     left = list(range(first, first + rounds))
-    while left:
-        done = _on_a_new_system(terms, asked, left, told)
+    while left and perf_counter() < until:
+        done = _on_a_new_system(terms, asked, left, told, until)
         left = left[done:]
     console.print(grid("faults", HEAD, rows(mine.runs)))
     for run in mine.runs:
@@ -90,7 +96,11 @@ def faults(
 
 
 def _on_a_new_system(
-    terms: Terms, asked: Sequence[Fault], numbers: Sequence[int], told: Campaign.Told
+    terms: Terms,
+    asked: Sequence[Fault],
+    numbers: Sequence[int],
+    told: Campaign.Told,
+    until: float,
 ) -> int:
     """Do runs until all are done or the system is beyond help; return how many were done."""
     options = ["--shards", "2", "--gateways", "2", "--partitions", "8"]
@@ -102,4 +112,4 @@ def _on_a_new_system(
         console.print("starting a system ...")
         with System(folder, options) as system:
             campaign = Campaign(system, terms, folder / "ledger", told)
-            return campaign.run(usable(asked, system), numbers)
+            return campaign.run(usable(asked, system), numbers, until)

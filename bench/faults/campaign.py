@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
+from time import perf_counter
 from typing import NamedTuple
 
 from bench.crew import Crew, Phase
@@ -88,9 +89,14 @@ class Campaign:
         self._inspection = Inspection(system.url, ledger, shards(self._server).partitions)
         self._told = told
         self._runs: list[Run] = []
+        self._until = 0.0
 
-    def run(self, faults: Sequence[Fault], numbers: Sequence[int]) -> int:
-        """Do the runs of these numbers; return how many were done before it wasn't whole again."""
+    def run(self, faults: Sequence[Fault], numbers: Sequence[int], until: float) -> int:
+        """Do the runs of these numbers, as many as begin before `until`; return how many were done.
+
+        They end early if the system isn't whole again.
+        """
+        self._until = until
         terms, over = self._terms, new_event()
         hall = HallJob(
             self._system.url, terms.games, terms.scripts, terms.pace, _USERS, ledger=self._ledger,
@@ -133,7 +139,8 @@ class Campaign:
             run.notes.append("no move was made")
         self._told(run)
         console.print(f"{one.number}. {outcome(one)}; {_verdict(run)}", markup=False)
-        return not (run.failed and run.victim) and not run.unanswered
+        fit = not (run.failed and run.victim) and not run.unanswered
+        return fit and perf_counter() < self._until
 
     def _look_again(self) -> None:
         """Compare all games once more, and some with what the stores themselves have."""
