@@ -25,9 +25,9 @@ from bench.scripts import standard
 
 _FAULTS = (
     "shard-kill,shard-stop,shard-cut,gateway-kill,gateway-stop,coordinator-kill,coordinator-stop,"
-    "coordinator-cut,kafka-kill,kafka-stop,kafka-slow,kafka-cut,redis-kill,redis-stop,"
+    "coordinator-cut,kafka-kill,kafka-stop,kafka-slow,kafka-cut,valkey-kill,valkey-stop,"
     "postgres-kill,postgres-stop,postgres-slow,postgres-cut,shard-step,coordinator-step,"
-    "shard-kill+kafka-kill,shard-kill+postgres-kill,shard-kill+redis-kill,shard-stop+kafka-stop,"
+    "shard-kill+kafka-kill,shard-kill+postgres-kill,shard-kill+valkey-kill,shard-stop+kafka-stop,"
     "gateway-kill+shard-kill,coordinator-kill+shard-kill,kafka-kill+postgres-kill,"
     "shard-step+shard-kill,kafka-cut+shard-kill"
 )
@@ -72,7 +72,9 @@ def faults(
     allow_files(4 * games + 500)
     json = json or scorecard.with_suffix(".json")
     before = read(json) if append else []
-    mine = Played(shlex.join(["gameshard", *sys.argv[1:]]), [])
+    mine = Played(
+        shlex.join(["gameshard", "bench", *(word for word in sys.argv[1:] if word != "bench")]), []
+    )
     terms = Terms(games, pace, seed, "kafka" if full else "postgres", tuple(standard()), new_run())
     until = perf_counter() + (within or math.inf)
 

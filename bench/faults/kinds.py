@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-ROLES = ("shard", "gateway", "coordinator", "node", "postgres", "kafka", "redis")
+ROLES = ("shard", "gateway", "coordinator", "node", "postgres", "kafka", "valkey")
 VERBS = {
     "kill": "SIGKILL",
     "stop": "SIGSTOP, later SIGCONT",

@@ -12,7 +12,7 @@ RUNS = [
     Run(1, 7, "shard-kill", "kafka", "shard-0", unavailable_ms=500.0, moves=10),
     Run(2, 7, "shard-kill", "kafka", "shard-1", unavailable_ms=1500.0, moves=10, lost=2, found=["lost: x"]),
     Run(3, 7, "shard-kill", "postgres", "shard-1", unavailable_ms=250.0, moves=10),
-    Run(4, 7, "redis-kill", "kafka", failed=True, notes=["nobody was hit"]),
+    Run(4, 7, "valkey-kill", "kafka", failed=True, notes=["nobody was hit"]),
 ]  # fmt: skip
 
 
@@ -30,7 +30,7 @@ def test_a_page_tells_what_was_wrong_and_what_proved_nothing() -> None:
     """Runs with findings and runs that failed are named with seed and number."""
     text = page([Played("gameshard bench faults --seed 7", RUNS)])
     assert "* seed 7, run 2, shard-kill (kafka): shard-1; lost: x" in text
-    assert "* seed 7, run 4, redis-kill (kafka): nobody was hit" in text
+    assert "* seed 7, run 4, valkey-kill (kafka): nobody was hit" in text
     assert "    gameshard bench faults --seed 7" in text
     assert "3 runs, 30 acknowledged moves" in text
 
