@@ -34,6 +34,15 @@ _LOG_GAUGES = (
     ("outbox_events", "outbox_events", "Events that wait there for Kafka"),
     ("in_flight", "appends_in_flight", "Appends that aren't acknowledged yet"),
 )
+_HOT_GAUGES = (
+    ("healthy", "healthy", "Whether Redis answers"),
+    ("unwritten", "unwritten_partitions", "Partitions of which Redis has nothing that counts"),
+    ("served", "served_partitions", "Partitions whose take-over began at the hot state"),
+)
+_HOT_COUNTERS = (
+    ("writes", "writes", "Writes to the hot state"),
+    ("games", "games", "Games in these writes"),
+)
 Shards = Sequence[Mapping[str, Any]]
 
 
@@ -64,6 +73,17 @@ def families(body: Mapping[str, Any] | None) -> Iterator[Metric]:
                 counter.add_metric([shard["name"]], shard[field])
         yield counter
     yield from _logs([shard for shard in shards if "log" in shard])
+    yield from _hot([shard for shard in shards if shard.get("hot_state") is not None])
+
+
+def _hot(shards: Shards) -> Iterator[Metric]:
+    """Yield what the shards tell of their hot state, those that have one."""
+    for fields, family in ((_HOT_GAUGES, GaugeMetricFamily), (_HOT_COUNTERS, CounterMetricFamily)):
+        for field, name, text in fields:
+            metric = family(f"gameshard_hot_state_{name}", text, labels=["shard"])
+            for shard in shards:
+                metric.add_metric([shard["name"]], float(shard["hot_state"][field]))
+            yield metric
 
 
 def _logs(shards: Shards) -> Iterator[Metric]:

@@ -78,6 +78,22 @@ def test_a_log_in_postgres_tells_what_it_has():
     ]
 
 
+def test_a_shard_with_hot_state_tells_of_it():
+    """Whether Redis answers, how much is written, and what of it has served; others tell nothing."""
+    hot = {"kind": "redis", "healthy": True, "writes": 7, "games": 90, "unwritten": 1, "served": 2}
+    log = {"kind": "postgres", "healthy": True}
+    bodies = [shard("shard-0", log, hot_state=hot), shard("shard-1", log, hot_state=None)]
+    found = samples({"shards": bodies})
+    assert {name[0]: value for name, value in found.items() if "hot_state" in name[0]} == {
+        "gameshard_hot_state_healthy": 1,
+        "gameshard_hot_state_writes_total": 7,
+        "gameshard_hot_state_games_total": 90,
+        "gameshard_hot_state_unwritten_partitions": 1,
+        "gameshard_hot_state_served_partitions": 2,
+    }
+    assert {name[1:] for name in found if "hot_state" in name[0]} == {("shard-0",)}
+
+
 def test_a_shard_of_another_version_tells_what_it_can():
     """In a rolling upgrade one may lack figures; the others are told."""
     lacking = {"name": "shard-1", "state": "serving", "partitions": []}
