@@ -74,8 +74,9 @@ def _seconds(ms: float) -> str:
     return f"{ms / 1e3:.2f} s" if ms == ms else "-"  # noqa: PLR0124 -- nan isn't itself
 
 
-def page(played: Sequence[Played]) -> str:
-    """Return the scorecard as a page of Markdown."""
+def page(played: Sequence[Played], before: str = "") -> str:
+    """Return the scorecard as a page of Markdown; what people wrote above it `before` stays."""
+    about = before.partition(_BEGIN)[0] or _ABOUT.format(tolerance=TOLERANCE_S) + "\n"
     runs = [run for each in played for run in each.runs]
     commands = "\n".join(f"    {line}" for line in dict.fromkeys(each.command for each in played))
     lines = [f"| {' | '.join(row)} |" for row in (HEAD, ["---"] * len(HEAD), *rows(runs))]
@@ -84,8 +85,7 @@ def page(played: Sequence[Played]) -> str:
     wrong = [run for run in runs if not run.good]
     return "\n".join(
         [
-            _ABOUT.format(tolerance=TOLERANCE_S),
-            "## Scorecard\n",
+            about + _BEGIN,
             f"{len(runs) - sum(map(_hit_nobody, runs))} runs, {moves:,} acknowledged moves.\n",
             *lines,
             "\n## Runs with findings\n",
@@ -105,6 +105,7 @@ def _told(runs: Sequence[Run]) -> list[str]:
     ]
 
 
+_BEGIN = "## Scorecard\n"
 _ABOUT = """# Faults survived
 
 `gameshard bench faults` starts a system of its own (two shards, two gateways, the real services),
@@ -137,6 +138,6 @@ def write(path: Path, json: Path, played: Sequence[Played]) -> None:
     """Write the page and, for the next time, all runs."""
     path.parent.mkdir(parents=True, exist_ok=True)
     json.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page(played))
+    path.write_text(page(played, path.read_text() if path.exists() else ""))
     each = b",\n".join(msgspec.json.encode(one) for one in played)
     json.write_bytes(b"[" + each.replace(b'{"number"', b'\n{"number"') + b"]\n")

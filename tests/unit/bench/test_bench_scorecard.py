@@ -54,3 +54,15 @@ def test_findings_are_counted_by_what_they_mean() -> None:
     run.add(Findings(["a"], ["b"], ["c"], ["d"], ["e"], ["f"]))
     assert (run.lost, run.duplicated, run.forked, run.good) == (2, 2, 2, False)
     assert len(run.found) == 6
+
+
+def test_what_people_wrote_above_the_scorecard_stays(tmp_path: Path) -> None:
+    """A second writing changes the scorecard and what follows it, and nothing before."""
+    write(tmp_path / "page", tmp_path / "j", [Played("one", RUNS[:1])])
+    first = (tmp_path / "page").read_text()
+    (tmp_path / "page").write_text(first.replace("## Scorecard", "Ours.\n\n## Scorecard"))
+    write(tmp_path / "page", tmp_path / "j", [Played("one", RUNS[:3])])
+    second = (tmp_path / "page").read_text()
+    assert "\nOurs.\n\n## Scorecard\n" in second
+    assert "3 runs, 30 acknowledged moves" in second
+    assert "1 runs" not in second
