@@ -25,6 +25,7 @@ from msgspec import Struct
 from ray.exceptions import RayActorError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from runtime.machines import Machine
 from runtime.starting import Service, begin
 from runtime.told import Told
 
@@ -39,10 +40,17 @@ class Process(Told, Struct, frozen=True, array_like=True):
 
 
 class Needs(Struct, frozen=True):
-    """What Ray sets aside for a service when it places it: CPUs, and one of a named resource."""
+    """What Ray sets aside for a service when it places it.
+
+    Attributes:
+        cpus: So many CPUs.
+        resource: One of a resource of this name.
+        node: The machine to begin on, if it's there; a service that's lost with it starts anywhere.
+    """
 
     cpus: float = 0.0
     resource: str = ""
+    node: str = ""
 
 
 class Peers:
@@ -76,6 +84,16 @@ class Peers:
             handle = await loop.run_in_executor(None, ray.get_actor, name, self.namespace)
             self._handles[name] = handle
         return handle
+
+    async def machines(self) -> list[Machine]:
+        """Return the machines that live."""
+        loop = asyncio.get_running_loop()
+        nodes: Any = await loop.run_in_executor(None, ray.nodes)
+        return [
+            Machine(node["NodeID"], node["Resources"].get("CPU", 0.0), tuple(node["Resources"]))
+            for node in nodes
+            if node["Alive"]
+        ]
 
     async def launch(self, factory: str, name: str, config: Any, needs: Needs) -> None:
         """Start a service, if there's none of that name; see `launch`."""
@@ -195,6 +213,7 @@ def launch(factory: str, name: str, namespace: str, config: Any, needs: Needs | 
     are spread over the nodes, so that the loss of one takes few with it.
     """
     needs = needs or Needs()
+    where = NodeAffinitySchedulingStrategy(needs.node, soft=True) if needs.node else "SPREAD"
     actor = ray.remote(_Host).options(
         name=name,
         namespace=namespace,
@@ -202,7 +221,7 @@ def launch(factory: str, name: str, namespace: str, config: Any, needs: Needs | 
         max_restarts=-1,
         num_cpus=needs.cpus,
         resources={needs.resource: 1} if needs.resource else {},
-        scheduling_strategy="SPREAD",
+        scheduling_strategy=where,
         get_if_exists=True,
     )
     return actor.remote(factory, name, namespace, config)

@@ -12,6 +12,7 @@ from typing import Any
 
 from runtime.config import ClusterConfig
 from runtime.host import Needs, Peers
+from runtime.machines import roomiest
 from runtime.ownership import Ownership
 
 _log = logging.getLogger(__name__)
@@ -28,7 +29,8 @@ class Supervisor:
         self._ownership = ownership
         self._peers = peers
         self._config = config
-        self._launched: set[str] = set()
+        self._launched: dict[str, str] = {}
+        """Each shard, and the machine that was chosen for it; empty if none was."""
         self._busy: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -36,7 +38,7 @@ class Supervisor:
         """Follow the plan until cancelled."""
         while True:
             wanted = set(self._ownership.plan.shards)
-            for name in sorted(wanted - self._launched - self._busy):
+            for name in sorted(wanted - self._launched.keys() - self._busy):
                 self._begin(name, self._launch(name))
             for beat, _ in self._ownership.members():
                 idle = not self._ownership.holdings(beat.name)
@@ -59,10 +61,24 @@ class Supervisor:
             self._busy.discard(name)
 
     async def _launch(self, name: str) -> None:
-        needs = Needs(self._config.shard_cpus, self._config.ray.shards_on)
-        await self._peers.launch(SHARD, name, self._config, needs)
-        self._launched.add(name)
+        cpus, resource = self._config.shard_cpus, self._config.ray.shards_on
+        # Who takes CPUs of Ray's account is spread by Ray, which knows what is left.
+        node = "" if cpus else await self._choose(resource)
+        self._launched[name] = node
+        try:
+            await self._peers.launch(SHARD, name, self._config, Needs(cpus, resource, node))
+        except BaseException:
+            del self._launched[name]
+            raise
+
+    async def _choose(self, resource: str) -> str:
+        machines = await self._peers.machines()
+        nodes = {
+            **self._launched,
+            **{beat.name: beat.node for beat, _ in self._ownership.members()},
+        }
+        return roomiest(machines, list(nodes.values()), resource)
 
     async def _retire(self, name: str) -> None:
-        self._launched.discard(name)
+        self._launched.pop(name, None)
         await self._peers.retire(name, _STOP_S)
