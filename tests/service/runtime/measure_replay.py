@@ -15,6 +15,7 @@ from pathlib import Path
 
 import chess
 import msgspec
+import psycopg
 import uvloop
 
 import actors.chess as behaviour
@@ -134,7 +135,9 @@ def main() -> None:
         server.start()
         try:
             for kind in kinds:
-                dsn = server.dsn
+                with psycopg.connect(server.dsn, autocommit=True) as connection:
+                    connection.execute(f"CREATE DATABASE of_{kind}")
+                dsn = server.dsn.replace("dbname=postgres", f"dbname=of_{kind}")
                 if kind == "postgres":
                     install(dsn, Installation("measure", 1))
                     uvloop.run(on_postgres(dsn, events))
