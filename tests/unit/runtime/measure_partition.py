@@ -56,7 +56,7 @@ async def run(games: int, rounds: int) -> None:
     saver = Saver(store, settings)
     saving = asyncio.create_task(saver.run())
     around = Surroundings(loop, {kind.name: kind}, MemoryLog(), store, Loader(store), saver,
-        Effects(None, loop.create_task), settings, lambda job: loop.create_task(job),
+        Effects(None, loop.create_task), settings, loop.create_task,
         lambda partition: None, lambda: False, lambda: asyncio.sleep(0))  # fmt: skip
     partition: Partition = await open_partition(0, 1, "measure", around)
     sink, found = Sink(), lines(rounds)
@@ -89,7 +89,7 @@ async def run(games: int, rounds: int) -> None:
             ask(name, "wb"[ply % 2] + name[1:], "move", PlayMove(uci=found[n % len(found)][ply], ply=ply))  # fmt: skip
         await wave()
     spent = time.process_time() - spent
-    print(f"{asks - played} moves, {spent / (asks - played) * 1e6:.1f} us each")
+    print(f"{asks - played} moves, {spent / (asks - played) * 1e6:.1f} us each")  # noqa: T201
     saving.cancel()
 
 
