@@ -28,6 +28,7 @@ _PATIENCE_S = 30.0
 _CLOCK = (10_800, 0)
 """Long, so that no flag falls by itself."""
 _REPLAYED = 5
+_SHOWN = 3
 _PER_SOCKET = 10
 _USERS = 20
 
@@ -133,6 +134,8 @@ class Campaign:
         self._runs.append(run)
         run.unanswered = self._truce.make()
         self._inspection.inspect(run, one)
+        if run.lost or run.forked:
+            self._ask_stores(run)
         self._truce.end()
         if not run.moves:
             run.failed = True
@@ -142,15 +145,24 @@ class Campaign:
         fit = not (run.failed and run.victim) and not run.unanswered
         return fit and perf_counter() < self._until
 
+    def _ask_stores(self, run: Run) -> None:
+        """Note what the stores themselves have of some games that something is wrong with."""
+        text = " ".join(run.found)
+        games = [game for game in self._inspection.evidence.begun if game in text]
+        for game in games[:_SHOWN]:
+            _, said = self._system.replay(game)
+            run.found.append(f"replay of {game} just then: {said}")
+
     def _look_again(self) -> None:
         """Compare all games once more, and some with what the stores themselves have."""
         last = self._runs[-1]
         self._inspection.inspect_all(last)
         games = sorted(self._inspection.evidence.begun)
         for game in Random(self._terms.seed).sample(games, min(_REPLAYED, len(games))):
-            if wrong := self._system.replay(game):
+            well, said = self._system.replay(game)
+            if not well:
                 last.forked += 1
-                last.found.append(f"replay of {game}: {wrong}")
+                last.found.append(f"replay of {game}: {said}")
         self._inspection.close()
         self._told(last)
 

@@ -86,11 +86,11 @@ class System:
         self._said.seek(0)
         return self._said.read()[-2000:]
 
-    def replay(self, game: str) -> str:
-        """Have `gameshard replay` compare the tiers of one game; return what is wrong, or ""."""
+    def replay(self, game: str) -> tuple[bool, str]:
+        """Have `gameshard replay` compare the tiers of one game; return if all is well, and why."""
         command = [sys.executable, "-m", "gateway.cli", "replay", game, "--data", str(self.data)]
         done = subprocess.run(command, check=False, capture_output=True, text=True)
-        return "" if done.returncode == 0 else done.stderr.strip()[-500:]
+        return done.returncode == 0, done.stderr.strip()[-500:]
 
 
 def _born_in(group: Path | None) -> list[str]:
