@@ -19,7 +19,7 @@ from bench.record import Record
 from bench.saboteur import Round
 from bench.sightings import Findings
 
-TOLERANCE_S = 0.5
+TOLERANCE_S = 1.0
 """A charge may exceed what the player saw by so much: the way to and from a busy machine."""
 _KEPT = 20
 
