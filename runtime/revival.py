@@ -159,7 +159,8 @@ class Revival:
             for game in [g for g in self._warm if g not in older and g not in self._tail]:
                 partition.journal.clean(game)  # snapshots hold all of it
             for game, records in older.items():
-                if game not in self._done:
+                # Who was asked for meanwhile came from its snapshot, lives, and may know of more.
+                if game not in self._done and game not in partition.cells:
                     partition.journal.clean(game)
                     partition.journal.replayed(game, claim.checkpoint)
                     self._tail[game] = [*records, *self._tail.get(game, ())]
@@ -191,6 +192,8 @@ class Revival:
         self._warm.pop(name, None)
         self._done.add(name)
         partition = self._partition
+        if (living := partition.cells.get(name)) is not None:
+            return living  # a second life would forget what happened in the first
         try:
             cell = self._replay(name, stored, records)
         except Exception as error:  # noqa: BLE001  (a game's own failure stays its own)
