@@ -90,7 +90,7 @@ class System:
         """Have `gameshard replay` compare the tiers of one game; return if all is well, and why."""
         command = [sys.executable, "-m", "gateway.cli", "replay", game, "--data", str(self.data)]
         done = subprocess.run(command, check=False, capture_output=True, text=True)
-        return done.returncode == 0, done.stderr.strip()[-500:]
+        return done.returncode == 0, "; ".join(done.stderr.strip().splitlines())[-500:]
 
 
 def _born_in(group: Path | None) -> list[str]:
