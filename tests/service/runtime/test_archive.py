@@ -100,19 +100,26 @@ def pgn(game):
     return behaviour.export("pgn", [decode(event) for event in GAMES[game][: ENDS[game]]])
 
 
-@pytest.fixture
-async def bench(kafka, dsn):
-    topic = f"t{uuid4().hex[:12]}"
-    brokers = await Brokers.connect(kafka.address, topic)
+@asynccontextmanager
+async def topic_of_one_partition(address, topic, dsn):
+    brokers = await Brokers.connect(address, topic)
     await brokers.ensure_topic(1, 1, 7 * 24 * 3_600_000, 1)
     await brokers.close()
-    producer = AIOKafkaProducer(bootstrap_servers=kafka.address)
+    producer = AIOKafkaProducer(bootstrap_servers=address)
     await producer.start()
-    settings = KafkaSettings(servers=kafka.address, topic=topic, replication=1, min_insync=1)
+    settings = KafkaSettings(servers=address, topic=topic, replication=1, min_insync=1)
     bench = Bench(settings, dsn, producer)
-    yield bench
-    await producer.stop()
-    await bench.database.close()
+    try:
+        yield bench
+    finally:
+        await producer.stop()
+        await bench.database.close()
+
+
+@pytest.fixture
+async def bench(kafka, dsn):
+    async with topic_of_one_partition(kafka.address, f"t{uuid4().hex[:12]}", dsn) as bench:
+        yield bench
 
 
 async def test_every_ended_game_is_archived_once(bench):
