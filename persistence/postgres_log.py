@@ -115,7 +115,7 @@ class PostgresLog:
         if claimed not in found:
             async with self._database.transaction() as cursor:
                 return await open_row(cursor, *claimed)
-        opened = found[claimed]
+        opened = found.pop(claimed)  # an epoch is opened once: who asks for it, too, asks alone
         if opened is None:
             raise Fenced(*claimed[:2])
         return opened

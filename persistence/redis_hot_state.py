@@ -37,6 +37,8 @@ _READ_S = 0.3
 """So long a take-over waits for what was left of a partition..."""
 _READS = 3
 """...and so many are asked for at a time: none waits behind all others."""
+_TURN_S = 2.0
+"""A partition whose turn doesn't come so soon is opened without."""
 _PIECES = 10
 _LOAD_S = 1.0
 _LOAD = 500
@@ -95,8 +97,11 @@ class RedisHotState:
 
     async def read(self, partition: int) -> Hot | None:
         """See `HotState.read`."""
-        async with self._reading:
-            found: Any = await self._within(_READ_S, self._read(keys=_keys(partition)))
+        try:
+            async with asyncio.timeout(_TURN_S), self._reading:
+                found: Any = await self._within(_READ_S, self._read(keys=_keys(partition)))
+        except TimeoutError as error:
+            raise Unavailable("Redis is slow") from error
         if found is None:
             return None
         try:
@@ -149,21 +154,21 @@ class RedisHotState:
             for _, loaded in asked:
                 loaded.cancel()
             raise
-        except Unavailable as error:
+        except Exception as error:  # noqa: BLE001  (whoever asked would wait for ever)
+            if not isinstance(error, Unavailable):
+                _log.exception("the hot state can't be read")
             for _, loaded in asked:
                 if not loaded.done():
                     loaded.set_exception(Unavailable(str(error)))
             return
-        there = dict(zip(names, values, strict=True))
+        there = {
+            game: warm
+            for game, value in zip(names, values, strict=True)
+            if value is not None and (warm := _unpacked(value)) is not None
+        }
         for games, loaded in asked:
             if not loaded.done():
-                loaded.set_result(
-                    {
-                        game: warm
-                        for game in games
-                        if there[game] is not None and (warm := _unpacked(there[game])) is not None
-                    }
-                )
+                loaded.set_result({game: there[game] for game in games if game in there})
 
     async def write(self, write: Write) -> Mark | None:
         """See `HotState.write`."""
@@ -241,8 +246,9 @@ def _framed(fields: Iterable[bytes]) -> bytes:
 
 
 def _unpacked(value: bytes) -> Warm | None:
+    head, body = value[: _HEAD.size], value[_HEAD.size :]
     try:
-        warm = _warm(value[_HEAD.size :])
+        warm = _warm(body)
     except msgspec.DecodeError:
         return None
-    return warm if _HEAD.pack(warm.epoch, warm.seq) == value[: _HEAD.size] else None
+    return warm if _HEAD.unpack(head) == (warm.epoch, warm.seq) else None

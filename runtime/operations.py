@@ -204,6 +204,9 @@ class Operations:
             progress.state, progress.detail = "failed", str(no)
         except LogError as error:
             progress.state, progress.detail = "failed", f"the store doesn't answer: {error}"
+        except Exception as error:  # noqa: BLE001  (nobody else hears of it)
+            _log.exception("an operation failed")
+            progress.state, progress.detail = "failed", f"{type(error).__name__}: {error}"
         else:
             progress.state, progress.detail = "done", ""
         if progress.state == "failed" and self._cluster.ownership.plan.rolling is not None:

@@ -49,8 +49,18 @@ class OwnTime:
 
     def excuse(self, since: int, to: int) -> None:
         """Count from `since` to `to`, which is now, as if nobody had owned the partition."""
+        # One pause is found out by several: nobody is excused twice for it.
+        while self._outages and self._outages[-1][1] >= since:
+            since = min(since, self._outages.pop()[0])
         self._outages.append((since, to))
         self.until = max(self.until, to)
+
+    def beside(self, cell: Cell, held: int) -> int:
+        """Return how much of the `held` ms until now, that nobody is charged for, isn't excused."""
+        now = self._partition.now()
+        begun = max(now - held, cell.at)
+        twice = sum(max(0, min(to, now) - max(since, begun)) for since, to in self._outages)
+        return max(0, held - twice)
 
     def resume(self, cell: Cell) -> None:
         """Tell a game how long nobody owned it since its newest event: nobody is charged."""
@@ -69,6 +79,7 @@ class OwnTime:
         return dead
 
     def _ring(self, game: str) -> None:
+        self._partition.around.woken()  # a flag that was due in a pause doesn't fall by it
         if not self._partition.closed:
             self._partition.find(game, partial(self._wake, game))
 

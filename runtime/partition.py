@@ -69,6 +69,8 @@ class Surroundings(Struct, frozen=True):
     agree: Callable[[], Awaitable[None]]
     """Learn which versions may be written; raises `runtime.formats.Unfit`."""
     hot: HotState | None = None
+    woken: Callable[[], None] = lambda: None
+    """Called before time is looked at: if the whole process stood still, nobody is charged."""
 
 
 class Partition:
@@ -251,13 +253,15 @@ class Partition:
         mark: bytes,
         away: Mapping[str, int],
     ) -> None:
+        held = ask.held_ms
         if cell.seq and cell.at < self.own_time.until:
+            held = self.own_time.beside(cell, held)
             self.own_time.resume(cell)
             if cell.game in self.residents.failed:
                 self.excuse(link, ask.reply, Failed(self.residents.failed[cell.game]))
                 return
         seed, now = self.seed(), self.now()
-        kind, rtt, held = cell.kind, ask.round_trip_ms, ask.held_ms
+        kind, rtt = cell.kind, ask.round_trip_ms
         context = Context(ask.game, now, ask.user, rtt, held, seed, away, kind.version)
         try:
             events = kind.decide(cell.state, command, context)

@@ -60,6 +60,10 @@ class Residents:
         """How many games are packed in memory."""
         return len(self._resting)
 
+    def known(self, game: str) -> bool:
+        """Return whether a game lives, or failed, here: its events in memory are the newest."""
+        return game in self.cells or game in self.failed
+
     def add(self, cell: Cell) -> None:
         """Keep a cell as live."""
         cell.touched = self.now

@@ -27,7 +27,7 @@ from runtime import marks
 from runtime.behaviours import Kind
 from runtime.cell import Cell, restore
 from runtime.partition import Partition
-from runtime.residents import Found
+from runtime.residents import Failed, Found
 from runtime.saving import Loader
 from runtime.tails import Tail, follows, read_tail, warm_fits
 
@@ -137,11 +137,13 @@ class Revival:
         except Unavailable as error:
             await self._deepen(str(error))
             return {}
+        if self._hot is None:  # somebody else found out meanwhile that it's of no use
+            return {}
         for game in games:
             if game in self._warm and not self._fits(game, found.get(game)):
                 await self._deepen(f"game {game} is missing or another")
                 return {}
-        return found
+        return {game: found[game] for game in games if game in self._warm}
 
     def _fits(self, game: str, warm: Warm | None) -> bool:
         if warm is None or warm.seq < self._warm[game] or warm.epoch >= self._claim.epoch:
@@ -160,7 +162,7 @@ class Revival:
                 partition.journal.clean(game)  # snapshots hold all of it
             for game, records in older.items():
                 # Who was asked for meanwhile came from its snapshot, lives, and may know of more.
-                if game not in self._done and game not in partition.cells:
+                if game not in self._done and not partition.residents.known(game):
                     partition.journal.clean(game)
                     partition.journal.replayed(game, claim.checkpoint)
                     self._tail[game] = [*records, *self._tail.get(game, ())]
@@ -194,6 +196,8 @@ class Revival:
         partition = self._partition
         if (living := partition.cells.get(name)) is not None:
             return living  # a second life would forget what happened in the first
+        if name in partition.residents.failed:
+            return Failed(partition.residents.failed[name])  # so would one after a quarantine
         try:
             cell = self._replay(name, stored, records)
         except Exception as error:  # noqa: BLE001  (a game's own failure stays its own)

@@ -147,6 +147,7 @@ class Shard:
             overloaded=lambda: self._lag_ms > self.settings.shed_lag_ms,
             agree=self._agree,
             hot=self.hot,
+            woken=lambda: self._wake(monotonic()),
         )
         if self.hot is not None:
             self._warmer = Warmer(self.hot, self.settings.warm_every)

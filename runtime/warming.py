@@ -128,7 +128,11 @@ class Warming:
         for left in range(_TRIES, 0, -1):
             held: set[str] = set()
             await in_slices(self._pack_one(name, packed, held) for name in names)
-            if not held or left == 1 or self._partition.closed:
+            if (
+                left == 1
+                or self._partition.closed
+                or held <= self._partition.residents.failed.keys()
+            ):
                 return held
             await asyncio.sleep(_TRY_S)
             names = held

@@ -242,7 +242,7 @@ class Consumer:
         )
         # Nothing may be awaited here: until a record is in a stretch, only its position knows it.
         for place, records in found.items():
-            if self.counts.rebalances != before:  # `_begin` first
+            if self.counts.rebalances != before or place not in self._positions:  # `_begin` first
                 self._client.seek(place, records[0].offset)
                 continue
             self.counts.records += len(records)

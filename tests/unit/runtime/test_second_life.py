@@ -4,6 +4,7 @@ from system_of_tests import running
 
 from persistence.hot_state import Hot, Mark
 from persistence.log import Claim
+from runtime.residents import Failed
 from runtime.revival import Revival
 
 
@@ -40,3 +41,32 @@ async def test_a_game_that_came_to_life_first_is_not_replaced():
         assert revival.revive("g1", None) is living
         assert partition.cells["g1"] is living
         assert (await system.total("g1")).total == 2
+
+
+async def test_a_game_in_quarantine_does_not_come_back_older():
+    """It played on from its snapshot and failed; the log that is read once more doesn't revive it."""
+    async with running() as system:
+        await system.do("g1", "create")
+        partition = next(p for p in system.shard.partitions.values() if "g1" in p.cells)
+        end = len(system.log.records[partition.id])
+        claim = Claim(partition.id, partition.epoch, end, 0, 0, 0)
+        revival = Revival(partition, claim, {}, Hot(Mark(0, end, 0), {}, ()))
+        await system.do("g1", "add", amount=2)
+        partition.residents.fail("g1", "it raised")
+        await revival._deepen("it's away")
+        await revival._run()
+        assert "g1" not in partition.cells
+        assert "g1" in partition.journal.unsaved()
+
+
+async def test_a_game_that_fails_while_it_waits_for_its_turn_stays_in_quarantine():
+    """Its turn comes after the failure: it's told as failed."""
+    async with running() as system:
+        await system.do("g1", "create")
+        partition = next(p for p in system.shard.partitions.values() if "g1" in p.cells)
+        claim = Claim(partition.id, partition.epoch, 1, 0, 0, 0)
+        first = list(enumerate(system.log.records[partition.id]))
+        revival = Revival(partition, claim, {"g1": first}, None)
+        partition.residents.fail("g1", "it raised")
+        assert isinstance(revival.revive("g1", None), Failed)
+        assert "g1" not in partition.cells

@@ -1,6 +1,7 @@
 """Neither an append that takes long nor an owner that stands still is charged to anybody."""
 
 import asyncio
+import json
 from time import monotonic, time
 
 import pytest
@@ -98,3 +99,49 @@ async def test_an_owner_whose_clock_is_wrong_goes_by_the_logs(step, monkeypatch)
         await old.stop(0.1)
         for partition in system.shard.partitions.values():
             assert abs(partition.now() - time() * 1000) < 60_000
+
+
+async def test_a_pause_that_several_find_out_is_excused_once():
+    """A shard that stands still with an append under way notices it twice; the time is the same."""
+    async with running() as system:
+        await system.do("g1", "create")
+        await system.do("g1", "add", amount=1)
+        system.log.hold()
+        late = asyncio.ensure_future(system.do("g1", "add", amount=2))
+        await until(lambda: system.log.held)
+        partition = next(p for p in system.shard.partitions.values() if "g1" in p.cells)
+        partition.cells["g1"].at -= 7000  # as if so much time had gone by
+        partition.journal._flight_since -= 7
+        system.shard._wake(monotonic() + 7)
+        system.shard._awake = monotonic()
+        system.log.let_go()
+        await late
+        await system.do("g1", "add", amount=3)
+        assert 6900 <= (await system.total("g1")).dead_ms < 8000
+
+
+async def test_a_deadline_that_was_due_in_a_pause_is_met_after_it():
+    """What rings first when a shard wakes up isn't decided before the pause is noted."""
+    async with running() as system:
+        await system.do("g1", "create", wake_after=60_000)
+        partition = next(p for p in system.shard.partitions.values() if "g1" in p.cells)
+        cell = partition.cells["g1"]
+        cell.at -= 70_000  # as if so much time had gone by
+        cell.state.deadline -= 70_000
+        system.shard._awake = monotonic() - 70
+        partition.own_time._ring("g1")
+        await until(lambda: len(system.log.records[partition.id]) > 1)
+        kinds = [json.loads(record.value)["type"] for record in system.log.records[partition.id]]
+        assert kinds == ["Created", "Slept"]
+
+
+async def test_time_that_a_gateway_held_a_command_and_that_is_excused_counts_once():
+    """Eight of the ten seconds without an owner a gateway held the command: ten are excused."""
+    async with running() as system:
+        await system.do("g1", "create")
+        partition = next(p for p in system.shard.partitions.values() if "g1" in p.cells)
+        cell, now = partition.cells["g1"], partition.now()
+        cell.at = now - 20_000
+        partition.own_time.excuse(now - 10_000, now)
+        assert partition.own_time.beside(cell, 8_000) <= 100
+        assert 1_900 <= partition.own_time.beside(cell, 12_000) <= 2_100
