@@ -70,6 +70,7 @@ class Round:
         whole_after: Seconds from the blow until every partition was served; None: it wasn't seen.
         notes: What else happened, in words.
         failed: Whether the round proves nothing, or the command failed.
+        begun: Whether it was begun: it isn't if the system isn't whole.
     """
 
     what: str
@@ -82,6 +83,7 @@ class Round:
     whole_after: float | None = None
     notes: list[str] = field(default_factory=list[str])
     failed: bool = False
+    begun: bool = True
 
 
 class Saboteur:
@@ -144,7 +146,7 @@ class Saboteur:
 
     def _round(self, one: Round, what: Fault | str, random: Random) -> None:
         if self._when_whole() is None:
-            one.failed = True
+            one.failed, one.begun = True, False
             one.notes.append(
                 f"not begun: not every partition is served {self._timing.patience:g} s on"
             )
@@ -222,6 +224,7 @@ class Saboteur:
             if lasts is not None and now >= at + lasts:
                 for each in harms:
                     each.undo()
+                lasts, whole_again = None, None  # what woke up may disturb the others
             if whole_again is None and (whole_again := self._ask_if_whole()) is not None:
                 one.whole_after = perf_counter() - at
             sleep(_POLL_SECONDS)

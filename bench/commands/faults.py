@@ -49,7 +49,9 @@ def faults(
     full: Annotated[
         bool, typer.Option("--full/--embedded", help="The real services, or Postgres alone.")
     ] = True,
-    scorecard: Annotated[Path, typer.Option(help="The page.")] = Path("docs/FAULTS.md"),
+    scorecard: Annotated[
+        Path, typer.Option(help="The page. The published one is docs/FAULTS.md.")
+    ] = Path("bench-results/faults.md"),
     json: Annotated[
         Path | None, typer.Option(help="The runs.  [default: beside the page, .json]")
     ] = None,

@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import NamedTuple
 
 from bench.crew import Crew, Phase
-from bench.faults.inspection import Inspection, Run
+from bench.faults.inspection import AFTERWARDS, Inspection, Run
 from bench.faults.kinds import Fault
 from bench.faults.plan import fault_of
 from bench.faults.system import System
@@ -27,7 +27,7 @@ _TIMING = Timing(
 _PATIENCE_S = 30.0
 _CLOCK = (10_800, 0)
 """Long, so that no flag falls by itself."""
-_REPLAYED = 5
+_REPLAYED = 8
 _SHOWN = 3
 _PER_SOCKET = 10
 _USERS = 20
@@ -119,11 +119,15 @@ class Campaign:
                 results = crew.run([phase], screen.update, begin)
             crew.finish()
         saboteur.result()
+        done = len(self._runs)
+        # Which fault did it isn't known any more.
+        last = Run(0, terms.seed, AFTERWARDS, terms.log)
         for what, count in results[0].tally.wrong.items():
-            self._runs[-1].found.append(f"noticed live: {what} x{count}")
-            self._runs[-1].forked += count
-        self._look_again()
-        return len(self._runs)
+            last.found.append(f"noticed live: {what} x{count}")
+            last.forked += count
+        self._look_again(last)
+        self._told(last)
+        return done
 
     def _after(self, one: Round) -> bool:
         """Have the load rest, and compare; return whether the system is fit for the next run."""
@@ -131,6 +135,8 @@ class Campaign:
             one.number, self._terms.seed, one.what, self._terms.log, one.victim, one.notes,
             failed=one.failed, moved=one.moved,
         )  # fmt: skip
+        if not one.begun:
+            return self._never_whole(run)
         self._runs.append(run)
         run.unanswered = self._truce.make()
         self._inspection.inspect(run, one)
@@ -145,6 +151,17 @@ class Campaign:
         fit = not (run.failed and run.victim) and not run.unanswered
         return fit and perf_counter() < self._until
 
+    def _never_whole(self, run: Run) -> bool:
+        """The run before has left a system that doesn't come back: the next one gets another."""
+        if self._runs:
+            self._runs[-1].failed = True
+            self._runs[-1].notes.append("the system was never whole again")
+            self._told(self._runs[-1])
+        else:
+            self._runs.append(run)
+            self._told(run)
+        return False
+
     def _ask_stores(self, run: Run) -> None:
         """Note what the stores themselves have of some games that something is wrong with."""
         text = " ".join(run.found)
@@ -153,18 +170,27 @@ class Campaign:
             _, said = self._system.replay(game)
             run.found.append(f"replay of {game} just then: {said}")
 
-    def _look_again(self) -> None:
+    def _look_again(self, last: Run) -> None:
         """Compare all games once more, and some with what the stores themselves have."""
-        last = self._runs[-1]
         self._inspection.inspect_all(last)
-        games = sorted(self._inspection.evidence.begun)
+        evidence = self._inspection.evidence
+        games = sorted(evidence.begun)
         for game in Random(self._terms.seed).sample(games, min(_REPLAYED, len(games))):
             well, said = self._system.replay(game)
             if not well:
                 last.forked += 1
                 last.found.append(f"replay of {game}: {said}")
+            seen = [fact.seq for facts in evidence.seen[game].values() for fact in facts]
+            # What GET shows may come from snapshots; the log must have it all the same.
+            if lacking := lacks(self._system.logged(game), max(seen, default=0)):
+                last.lost += len(lacking)
+                last.found.append(f"the log lacks seq {lacking[:_SHOWN]} of {game}")
         self._inspection.close()
-        self._told(last)
+
+
+def lacks(logged: Sequence[int], newest: int) -> list[int]:
+    """Return which of the seqs 1 to `newest` a young log hasn't got."""
+    return sorted(set(range(1, newest + 1)) - set(logged))
 
 
 def _verdict(run: Run) -> str:

@@ -19,6 +19,8 @@ from bench.record import Record
 from bench.saboteur import Round
 from bench.sightings import Findings
 
+AFTERWARDS = "all of them, afterwards"
+"""In place of a fault: what was found when all was over. Its number is 0."""
 TOLERANCE_S = 1.0
 """A charge may exceed what the player saw by so much: the way to and from a busy machine."""
 _KEPT = 20

@@ -65,7 +65,7 @@ def _row(fault: str, log: str, runs: Sequence[Run]) -> tuple[str, ...]:
         for kind in ("lost", "duplicated", "forked", "charged", "unanswered")
     )
     return (
-        fault, log, str(len(runs)), _seconds(percentile(waits, 50)),
+        fault, log, str(sum(run.number > 0 for run in runs)), _seconds(percentile(waits, 50)),
         _seconds(percentile(waits, 100)), *(str(each) for each in sums),
     )  # fmt: skip
 
@@ -81,12 +81,13 @@ def page(played: Sequence[Played], before: str = "") -> str:
     commands = "\n".join(f"    {line}" for line in dict.fromkeys(each.command for each in played))
     lines = [f"| {' | '.join(row)} |" for row in (HEAD, ["---"] * len(HEAD), *rows(runs))]
     moves = sum(run.moves for run in runs)
+    done = sum(run.number > 0 and not _hit_nobody(run) for run in runs)
     failed = [run for run in runs if run.failed]
     wrong = [run for run in runs if not run.good]
     return "\n".join(
         [
             about + _BEGIN,
-            f"{len(runs) - sum(map(_hit_nobody, runs))} runs, {moves:,} acknowledged moves.\n",
+            f"{done} runs, {moves:,} acknowledged moves.\n",
             *lines,
             "\n## Runs with findings\n",
             *(_told(wrong) or ["None.\n"]),
@@ -112,13 +113,14 @@ _ABOUT = """# Faults survived
 plays games on it at a fixed pace and does one fault after the other to it. After each, once every
 partition is served again and every command has its answer, the load rests and everything is
 compared: each acknowledgement and each event that came to any socket, in its order and with its
-time and clocks, with the log (`GET /games/{{id}}/events`) and with the game (`GET
-/games/{{id}}`). At the end of a command all of its games are compared once more, and some by
-`gameshard replay`, which reads the log and the snapshots themselves.
+time and clocks, with the history (`GET /games/{{id}}/events`) and with the game (`GET
+/games/{{id}}`). At the end of a command all of its games are compared once more, and some with
+what the log and the snapshots themselves have (`gameshard replay`).
 
 * **unavailable** is the slowest command of any game around the fault, from when it was due until
   the mover's own socket had its event, run by run.
-* **lost**: acknowledged or seen, and not in the log or the game; or never come to a socket that
+* **lost**: acknowledged or seen, and not in the history or the game (or, of games looked up there,
+  in the log); or never come to a socket that
   followed the game.
 * **duplicated**: come to a socket twice or out of order, or a command that acted twice.
 * **forked**: two sockets, or a socket and the log, or the log and the game, have different events

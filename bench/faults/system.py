@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
+import msgspec
+
 from bench.faults.clocks import make_clocks
 from bench.faults.cut import new_group
 from bench.faults.harm import Tools
@@ -85,6 +87,15 @@ class System:
         """Return the end of what it wrote to stderr."""
         self._said.seek(0)
         return self._said.read()[-2000:]
+
+    def logged(self, game: str) -> list[int]:
+        """Return the seqs of a game that the log has, and behind it the outbox if there's one."""
+        command = [sys.executable, "-m", "gateway.cli", "replay", game, "--data", str(self.data)]
+        found: list[int] = []
+        for source in ("log", "outbox"):
+            done = subprocess.run([*command, "--from", source], check=False, capture_output=True)
+            found += [msgspec.json.decode(line)["seq"] for line in done.stdout.splitlines()]
+        return found
 
     def replay(self, game: str) -> tuple[bool, str]:
         """Have `gameshard replay` compare the tiers of one game; return if all is well, and why."""
