@@ -83,10 +83,11 @@ class App:
         )
         views = Views(catalog, self._book)
         self._games = Games(router, catalog, views, callers, settings, self.counts)
+        topics = Topics(router, settings, self.counts, loop)
         self._hall = Hall(
             router,
-            Topics(router, settings, self.counts, loop),
-            Openings(views, self._book),
+            topics,
+            Openings(views, self._book, topics),
             catalog,
             ResumeTokens(parts.secret),
             settings,

@@ -10,7 +10,7 @@ from gateway.frames import Resumed, SnapshotOut, out, text_frame
 from gateway.names import NameBook
 from gateway.problems import Problem
 from gateway.socket import GameSocket
-from gateway.topics import Subscriber
+from gateway.topics import Subscriber, Topics
 from gateway.views import Views
 from runtime.asks import Missed, Packed
 
@@ -20,8 +20,9 @@ _log = logging.getLogger(__name__)
 class Openings:
     """Makes and sends the first frames."""
 
-    def __init__(self, views: Views, names: NameBook) -> None:
-        """Show games by `views`."""
+    def __init__(self, views: Views, names: NameBook, topics: Topics) -> None:
+        """Show games by `views`; `topics` hears who plays them."""
+        self._topics = topics
         self._views = views
         self._names = names
         self._loading: set[asyncio.Task[None]] = set()
@@ -49,11 +50,13 @@ class Openings:
             query = kind.queries["state"][0]()
             answer = self._views.answer(kind, state, query, subscriber.user)
             view, found, missing = self._views.game(kind, game, opening.seq, answer)
+            seats = [user for _, user in kind.behaviour.outline(state).seats if user is not None]
         except Problem:
             raise
         except Exception as error:  # (a game's own failure stays its own)
             _log.exception("game %s can't be shown", game)
             raise Problem("game_failed", "The game can't be shown.") from error
+        self._topics.seated(game, seats, subscriber)
         snapshot = SnapshotOut(game, opening.seq, view, resume)
         if not missing:
             socket.begin(out(snapshot) + subscriber.started())

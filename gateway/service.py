@@ -23,6 +23,7 @@ class GatewayService:
         self._config = config
         self._behaviours = load()
         self._router = make_router(name, peers, config.cluster, self._behaviours)
+        self._draining = False
 
     async def start(self) -> None:
         """Find the shards and begin to serve."""
@@ -46,8 +47,8 @@ class GatewayService:
         self._router.route(table)
 
     async def ready(self) -> bool:
-        """Return whether every partition has an owner that answers here."""
-        return self._router.ready
+        """Return whether every partition has an owner that answers here, and clients may come."""
+        return self._router.ready and not self._draining
 
     async def sockets(self) -> int:
         """Return how many clients are connected here."""
@@ -55,6 +56,7 @@ class GatewayService:
 
     async def drain(self) -> None:
         """Let the clients go to the other gateways, which must be there; then `stop` is due."""
+        self._draining = True
         await self._server.drain()
 
     async def disperse(self, count: int) -> None:

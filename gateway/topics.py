@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from asyncio import AbstractEventLoop, TimerHandle
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from gateway.frames import text_frame
@@ -79,6 +79,8 @@ class Topic:
         self.game = game
         self.players: list[Subscriber] = []
         self.watchers: dict[Subscriber, None] = {}
+        self.seats: frozenset[str] = frozenset()
+        """Who plays, as far as it's known here; that a player comes or goes is told at once."""
         self.told_at = float("-inf")
         """When the game's owner last heard who is connected, by the loop's clock..."""
         self.told: frozenset[str | None] = frozenset()
@@ -145,8 +147,10 @@ class Topic:
             self.players.append(subscriber)
 
     def add(self, subscriber: Subscriber) -> None:
-        """Take a subscriber in, as a watcher for now."""
+        """Take a subscriber in; who isn't known as a player is a watcher for now."""
         self.watchers[subscriber] = None
+        if subscriber.user in self.seats:
+            self.promote(subscriber)
 
     def remove(self, subscriber: Subscriber) -> None:
         """Let a subscriber go."""
@@ -230,6 +234,15 @@ class Topics:
         topic = self._topics.get(game)
         if topic is not None:
             topic.promote(subscriber)
+
+    def seated(self, game: str, users: Iterable[str], subscriber: Subscriber) -> None:
+        """Note who plays the game, as the subscriber's beginning shows it."""
+        topic = self._topics.get(game)
+        if topic is not None:
+            topic.seats = frozenset(users)
+            if subscriber.user in topic.seats and not subscriber.player:
+                topic.promote(subscriber)
+                self.changed(game)
 
     def changed(self, game: str) -> None:
         """Tell the game's owner who is connected: of a player soon, of watchers not too often.

@@ -380,3 +380,20 @@ async def test_what_has_gathered_is_told_after_a_while():
         await asyncio.sleep(0)
     await until(lambda: router.attended[-1] == (["u49", "u0"], 2))
     assert len(router.attended) < 10
+
+
+async def test_a_player_who_comes_back_is_told_of_at_once():
+    """Whom the game has seated is known as a player before they play, and told of in that turn."""
+    router, topics, members, _ = await crowd(4, 500)
+    await asyncio.sleep(0)
+    topics.seated("g", ["u2", "u3"], members[2])
+    await asyncio.sleep(0)
+    topics.leave("g", members[2])
+    await asyncio.sleep(0)
+    assert router.attended[-1] == (["u3", "u0", "u1"], 3)
+    again = Subscriber(Paper([]), "u2")
+    topics.join("g", None, again, lambda _: again.started())
+    router.opens[-1](Packed("chess", 1, b""))
+    await asyncio.sleep(0)
+    assert sorted(router.attended[-1][0]) == ["u0", "u1", "u2", "u3"]
+    assert len(router.attended) == 4
