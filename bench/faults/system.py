@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 import msgspec
 
@@ -88,20 +88,31 @@ class System:
         self._said.seek(0)
         return self._said.read()[-2000:]
 
-    def logged(self, game: str) -> list[int]:
-        """Return the seqs of a game that the log has, and behind it the outbox if there's one."""
-        command = [sys.executable, "-m", "gateway.cli", "replay", game, "--data", str(self.data)]
-        found: list[int] = []
-        for source in ("log", "outbox"):
-            done = subprocess.run([*command, "--from", source], check=False, capture_output=True)
-            found += [msgspec.json.decode(line)["seq"] for line in done.stdout.splitlines()]
-        return found
+    def replay(self, game: str) -> Replayed:
+        """Have `gameshard replay` compare the tiers of one game, and show what its log has."""
+        done = self._replay(game, "log")
+        said = "; ".join(done.stderr.decode().strip().splitlines())[-500:]
+        return Replayed(done.returncode == 0, said, _seqs(done.stdout))
 
-    def replay(self, game: str) -> tuple[bool, str]:
-        """Have `gameshard replay` compare the tiers of one game; return if all is well, and why."""
+    def waiting(self, game: str) -> list[int]:
+        """Return the seqs of a game that the outbox has, if there's one."""
+        return _seqs(self._replay(game, "outbox").stdout)
+
+    def _replay(self, game: str, source: str) -> subprocess.CompletedProcess[bytes]:
         command = [sys.executable, "-m", "gateway.cli", "replay", game, "--data", str(self.data)]
-        done = subprocess.run(command, check=False, capture_output=True, text=True)
-        return done.returncode == 0, "; ".join(done.stderr.strip().splitlines())[-500:]
+        return subprocess.run([*command, "--from", source], check=False, capture_output=True)
+
+
+def _seqs(events: bytes) -> list[int]:
+    return [msgspec.json.decode(line)["seq"] for line in events.splitlines()]
+
+
+class Replayed(NamedTuple):
+    """What the stores have of a game: if all is well, what was said, and the seqs in the log."""
+
+    well: bool
+    said: str
+    logged: list[int]
 
 
 def _born_in(group: Path | None) -> list[str]:
