@@ -145,10 +145,10 @@ def test_a_cluster_that_is_down_moves_from_a_taken_port(tmp_path):
     """The ports of the last time are kept as long as all of them are free."""
     kafka = LocalKafka(tmp_path, 3)
     tmp_path.joinpath("ports.json").write_text("[]")
-    chosen = kafka._choose_ports()
-    assert kafka._choose_ports() == chosen
+    chosen = kafka._choose_ports(moving=True)
+    assert kafka._choose_ports(moving=True) == chosen
     with socket.create_server(("127.0.0.1", chosen[2].controller)):
-        assert chosen[2].controller not in {p.controller for p in kafka._choose_ports()}
+        assert chosen[2].controller not in {p.controller for p in kafka._choose_ports(moving=True)}
 
 
 def test_a_broker_that_ended_comes_back_where_clients_know_it(kafka):
