@@ -74,8 +74,8 @@ def test_a_stored_history_is_read_chunk_by_chunk():
         (stored(*EVENTS[:9]), "the stored history has 9 events, the game's state 10"),
         (stored(*EVENTS[:4], *EVENTS[5:], event(11)), "event 5 of the stored history says"),
         (stored(*EVENTS)[:-1], "the stored history can't be read: a chunk that ends"),
-        (stored(*EVENTS).replace(b"\x01x", b"\x01y"), "the stored history can't be read: Error"),
-        (stored(*EVENTS).replace(b"\x01x", b"\x07x"), "can't be read: a history chunk of unknown"),
+        (stored(*EVENTS).replace(b"\x01X", b"\x01Y"), "the stored history can't be read: Error"),
+        (stored(*EVENTS).replace(b"\x01X", b"\x07X"), "can't be read: a history chunk of unknown"),
     ],
 )
 def test_a_damaged_history_is_a_finding(data, finding):
