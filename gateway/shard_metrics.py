@@ -82,7 +82,8 @@ def _hot(shards: Shards) -> Iterator[Metric]:
         for field, name, text in fields:
             metric = family(f"gameshard_hot_state_{name}", text, labels=["shard"])
             for shard in shards:
-                metric.add_metric([shard["name"]], float(shard["hot_state"][field]))
+                if field in shard["hot_state"]:  # else it's of another version
+                    metric.add_metric([shard["name"]], float(shard["hot_state"][field]))
             yield metric
 
 

@@ -47,8 +47,6 @@ from persistence.rows import Opened
 _log = logging.getLogger(__name__)
 _CLOSED = "the log is closed"
 _RELEASED = "released"
-_BREATH_S = 0.05
-"""Between two pieces of what is deleted, others write."""
 _PAUSES_S = (0.05, 0.1, 0.2, 0.5, 1.0)
 
 
@@ -334,19 +332,17 @@ class Life:
 
     async def _open_row(self, request: OpenRow) -> Answer:
         answer, self._opened = await self._outbox.open(self.partition, request)
-        self._spawn(self._sweep())
+        self._spawn(self._tidy())
         return answer
 
     async def _finish_drain(self, request: FinishDrain) -> Answer:
         answer = await self._outbox.perform(self.partition, request)
-        self._spawn(self._sweep())
+        self._spawn(self._tidy())
         return answer
 
-    async def _sweep(self) -> None:
-        """Delete what the outbox has left of rounds that are over, piece by piece."""
+    async def _tidy(self) -> None:
         with suppress(Unavailable):  # the next drain, or the next life, goes on with it
-            while await self._outbox.sweep(self.partition):  # noqa: ASYNC110  (it works)
-                await asyncio.sleep(_BREATH_S)
+            await self._outbox.tidy(self.partition)
 
     async def _load(self, request: Load) -> Answer:
         if request.start > request.end + 1:

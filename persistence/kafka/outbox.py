@@ -6,6 +6,7 @@ for it, and an older one finds the row changed (rule 3 of the protocol in docs/O
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from operator import attrgetter
@@ -43,6 +44,8 @@ _RETURN = f" RETURNING {COLUMNS}"
 _AND_ROUND = ", round"
 _OURS = " WHERE id = %s AND epoch = %s AND version = %s"
 _TRIES = 4
+_BREATH_S = 0.05
+"""Between two pieces of what is deleted, others write."""
 
 
 class Foreign(LogError):  # noqa: N818  (what it is)
@@ -58,6 +61,7 @@ class Outbox:
     def __init__(self, database: Database) -> None:
         """Work on `database`."""
         self._database = database
+        self._tidying = asyncio.Lock()
         self._performed: dict[type[Request], Callable[[int, Any], Awaitable[Answer]]] = {
             ReadRow: self._read_row,
             NoteProducer: self._note_producer,
@@ -169,6 +173,15 @@ class Outbox:
                     f" {request.places} are in Kafka"
                 )
             return RowRead(request.number, Row(*found[:-1]))
+
+    async def tidy(self, partition: int) -> None:
+        """Delete what is left of rounds that are over, in pieces, one partition after another.
+
+        Appends and claims use the same connection: between two pieces they have their turn.
+        """
+        async with self._tidying:
+            while await self.sweep(partition):  # noqa: ASYNC110  (it works)
+                await asyncio.sleep(_BREATH_S)
 
     async def sweep(self, partition: int) -> bool:
         """Delete some of what earlier rounds have left; return whether there may be more."""

@@ -8,6 +8,7 @@ from memory import MemoryLog, MemoryStore
 from tally_game import State, behaviour
 
 from runtime.asks import Ask, Packed
+from runtime.partition import Partition
 from runtime.router import Router
 from runtime.settings import RouterSettings, ShardSettings
 from runtime.shard import Shard
@@ -65,6 +66,10 @@ class System:
         )
         self.shard = shard
         return shard
+
+    def partition(self, game: str) -> Partition:
+        """The partition in which a game lives."""
+        return next(p for p in self.shard.partitions.values() if game in p.cells)
 
     async def do(self, game: str, command: str, user: str | None = "ann", key=None, **fields):
         kind = "tally" if command == "create" else None

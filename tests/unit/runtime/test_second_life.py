@@ -13,7 +13,7 @@ async def test_a_living_game_keeps_what_happened_while_the_hot_state_was_lost():
     async with running() as system:
         await system.do("g1", "create")
         await system.do("g1", "add", amount=1)
-        partition = next(p for p in system.shard.partitions.values() if "g1" in p.cells)
+        partition = system.partition("g1")
         end = len(system.log.records[partition.id])
         claim = Claim(partition.id, partition.epoch, end, 0, 0, 0)
         revival = Revival(partition, claim, {}, Hot(Mark(0, end, 0), {}, ()))
@@ -32,7 +32,7 @@ async def test_a_game_that_came_to_life_first_is_not_replaced():
     """What waits for its turn to live, and was made live by someone else, stays as it is."""
     async with running() as system:
         await system.do("g1", "create")
-        partition = next(p for p in system.shard.partitions.values() if "g1" in p.cells)
+        partition = system.partition("g1")
         claim = Claim(partition.id, partition.epoch, 1, 0, 0, 0)
         first = list(enumerate(system.log.records[partition.id]))
         revival = Revival(partition, claim, {"g1": first}, None)
@@ -47,7 +47,7 @@ async def test_a_game_in_quarantine_does_not_come_back_older():
     """It played on from its snapshot and failed; the log that is read once more doesn't revive it."""
     async with running() as system:
         await system.do("g1", "create")
-        partition = next(p for p in system.shard.partitions.values() if "g1" in p.cells)
+        partition = system.partition("g1")
         end = len(system.log.records[partition.id])
         claim = Claim(partition.id, partition.epoch, end, 0, 0, 0)
         revival = Revival(partition, claim, {}, Hot(Mark(0, end, 0), {}, ()))
@@ -63,7 +63,7 @@ async def test_a_game_that_fails_while_it_waits_for_its_turn_stays_in_quarantine
     """Its turn comes after the failure: it's told as failed."""
     async with running() as system:
         await system.do("g1", "create")
-        partition = next(p for p in system.shard.partitions.values() if "g1" in p.cells)
+        partition = system.partition("g1")
         claim = Claim(partition.id, partition.epoch, 1, 0, 0, 0)
         first = list(enumerate(system.log.records[partition.id]))
         revival = Revival(partition, claim, {"g1": first}, None)

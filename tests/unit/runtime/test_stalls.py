@@ -21,7 +21,7 @@ async def test_an_append_that_takes_long_is_an_outage(ago, excused):
         system.log.hold()
         late = asyncio.ensure_future(system.do("g1", "add", amount=2))
         await until(lambda: system.log.held)
-        partition = next(p for p in system.shard.partitions.values() if "g1" in p.cells)
+        partition = system.partition("g1")
         partition.cells["g1"].at -= int(1000 * ago)  # as if so much time had gone by
         partition.journal._flight_since -= ago
         system.log.let_go()
@@ -38,7 +38,7 @@ async def test_an_owner_that_stood_still_charges_nobody(paused, excused):
     """What came while a shard was stopped is executed after its games were told of the pause."""
     async with running() as system:
         await system.do("g1", "create")
-        partition = next(p for p in system.shard.partitions.values() if "g1" in p.cells)
+        partition = system.partition("g1")
         partition.cells["g1"].at -= int(1000 * paused)  # as if so much time had gone by
         system.shard._awake = monotonic() - paused
         for amount in (3, 4):
@@ -109,7 +109,7 @@ async def test_a_pause_that_several_find_out_is_excused_once():
         system.log.hold()
         late = asyncio.ensure_future(system.do("g1", "add", amount=2))
         await until(lambda: system.log.held)
-        partition = next(p for p in system.shard.partitions.values() if "g1" in p.cells)
+        partition = system.partition("g1")
         partition.cells["g1"].at -= 7000  # as if so much time had gone by
         partition.journal._flight_since -= 7
         system.shard._wake(monotonic() + 7)
@@ -124,7 +124,7 @@ async def test_a_deadline_that_was_due_in_a_pause_is_met_after_it():
     """What rings first when a shard wakes up isn't decided before the pause is noted."""
     async with running() as system:
         await system.do("g1", "create", wake_after=60_000)
-        partition = next(p for p in system.shard.partitions.values() if "g1" in p.cells)
+        partition = system.partition("g1")
         cell = partition.cells["g1"]
         cell.at -= 70_000  # as if so much time had gone by
         cell.state.deadline -= 70_000
@@ -139,7 +139,7 @@ async def test_time_that_a_gateway_held_a_command_and_that_is_excused_counts_onc
     """Eight of the ten seconds without an owner a gateway held the command: ten are excused."""
     async with running() as system:
         await system.do("g1", "create")
-        partition = next(p for p in system.shard.partitions.values() if "g1" in p.cells)
+        partition = system.partition("g1")
         cell, now = partition.cells["g1"], partition.now()
         cell.at = now - 20_000
         partition.own_time.excuse(now - 10_000, now)

@@ -82,7 +82,7 @@ async def test_the_unsaved_games_are_as_the_surrendered_records_leave_them():
     """One moment: the snapshot holds the events in flight and those that waited, and no later ones."""
     async with running() as system:
         await system.do("g", "create")
-        partition = next(p for p in system.shard.partitions.values() if "g" in p.cells)
+        partition = system.partition("g")
         system.log.hold()
         first = asyncio.create_task(system.do("g", "add", amount=1))
         await until(lambda: system.log.held)

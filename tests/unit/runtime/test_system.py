@@ -107,7 +107,7 @@ async def test_without_a_key_the_same_again_is_done_again():
     """Each command that a client sends without a key counts, and costs no memory if it's known again."""
     async with running() as system:
         await system.do("g1", "create")
-        partition = next(p for p in system.shard.partitions.values() if "g1" in p.cells)
+        partition = system.partition("g1")
         assert [(await system.do("g1", "add", amount=2)).seq for _ in range(3)] == [2, 3, 4]
         marks = partition.cells["g1"].marks
         assert (await system.do("g1", "add", amount=2, turn=3)).seq == 5
@@ -314,7 +314,7 @@ async def test_passive_games_come_back_as_they_were():
     async with running(passivate_after=0.0, snapshot_events=2) as system:
         await system.do("g1", "create")
         await system.do("g1", "add", amount=4)
-        partition = next(p for p in system.shard.partitions.values() if "g1" in p.cells)
+        partition = system.partition("g1")
         await until(lambda: partition.cells["g1"].clean)
         deque(partition.keeping.chores(), maxlen=0)
         assert "g1" not in partition.cells
