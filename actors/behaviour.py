@@ -56,6 +56,9 @@ class Event(Struct, kw_only=True, tag_field="type"):
 
     ends: ClassVar[bool] = False
     """Whether the game is over with it (it's then saved and leaves memory soon)."""
+    turns: ClassVar[bool] = False
+    """Whether somebody else's time begins with it: from when a gateway has sent it to a player it
+    measures how long they think (`Context.thought_ms`)."""
 
 
 class Query(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -95,6 +98,9 @@ class Context(Struct, frozen=True):
         user: Who asks; `None` is the runtime itself.
         round_trip_ms: The asker's round trip as the server measured it; 0 if unknown.
         held_ms: How long a gateway held the command while no owner answered; uncharged.
+        thought_ms: How long the asker had before them the newest event that `Event.turns`, as
+            their gateway measured it, which had sent it to the very socket that the command came
+            from; -1 if unknown. It may be longer than what they are charged for, never shorter.
         seed: 64 random bits, the only randomness there is.
         away: For commands that ask for it (`Command.wants_presence`): the seated users who had
             an open connection and have none now, each with the moment (ms since the epoch) since
@@ -110,6 +116,7 @@ class Context(Struct, frozen=True):
     seed: int = 0
     away: Mapping[UserId, int] = {}
     version: int = 1
+    thought_ms: int = -1
 
 
 class Effect(Struct, frozen=True):

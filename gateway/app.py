@@ -83,7 +83,7 @@ class App:
         )
         views = Views(catalog, self._book)
         self._games = Games(router, catalog, views, callers, settings, self.counts)
-        topics = Topics(router, settings, self.counts, loop)
+        topics = Topics(router, settings, self.counts, loop, catalog.turning)
         self._hall = Hall(
             router,
             topics,
@@ -157,6 +157,7 @@ class App:
             session.socket.write(out(Reconnect(self._moment())))
             session.socket.close(RESTART, "restart")
         await self._book.close()
+        self._hall.topics.close()
         self._heartbeat.close()
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from actors.behaviour import Behaviour, Command, Query, event_decoder
+from actors.behaviour import Behaviour, Command, Event, Query, event_decoder
 from gateway.problems import statuses
 
 BUILT_IN = ("subscribe", "unsubscribe", "resume", "ping")
@@ -60,6 +60,13 @@ class Catalog:
             if kind.behaviour.answers.keys() != kind.behaviour.queries.keys():
                 raise ValueError(f"{kind.name} doesn't say what each of its queries answers")
             self._merge(kind.behaviour)
+        self.turning = tuple(
+            _beginning(event)
+            for kind in self.kinds.values()
+            for event in kind.behaviour.events
+            if event.turns
+        )
+        """How the JSON begins of events after which somebody else thinks."""
         self.frames = frozenset(self.actions.values())
         """Commands that may come as a WebSocket frame."""
 
@@ -109,6 +116,11 @@ class Catalog:
         fields: dict[str, Any] = _raw(body) if body else {}
         fields.pop("kind", None)
         return kind, msgspec.json.encode(fields)
+
+
+def _beginning(event: type[Event]) -> bytes:
+    config = event.__struct_config__
+    return b'{"%b":%b' % (str(config.tag_field).encode(), msgspec.json.encode(config.tag))
 
 
 class _Peek(msgspec.Struct):

@@ -212,7 +212,10 @@ class Session:
             self._mistake(None, game, "invalid_request", detail)
             return
         self._pending += 1
-        ask = Ask(game, frame.type, payload, user, key, None, False, self.socket.round_trip_ms)
+        subscriber = self._following.get(game)
+        thought = -1 if subscriber is None else self._hall.topics.thought_ms(game, subscriber)
+        round_trip = self.socket.round_trip_ms
+        ask = Ask(game, frame.type, payload, user, key, None, False, round_trip, thought)
         answered = partial(self._answered, game, key, self.socket.loop.time())
         self._hall.router.send(ask, self._hall.settings.answer_timeout, answered)
 

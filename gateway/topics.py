@@ -9,10 +9,12 @@ from __future__ import annotations
 from asyncio import AbstractEventLoop, TimerHandle
 from collections import deque
 from collections.abc import Callable, Iterable
+from time import monotonic
 from typing import Protocol
 
 from gateway.frames import text_frame
 from gateway.metrics import Counts
+from gateway.pauses import Pauses
 from gateway.settings import GatewaySettings
 from runtime.asks import Away, Missed, Packed, Refused
 from runtime.router import Router
@@ -32,12 +34,14 @@ class Outlet(Protocol):
 class Subscriber:
     """One socket's place at one game. Events up to `seq` have been sent to it."""
 
-    __slots__ = ("backlog", "left", "outlet", "player", "presence", "seq", "user")
+    __slots__ = ("backlog", "first", "left", "outlet", "player", "presence", "seq", "user")
 
     def __init__(self, outlet: Outlet, user: str | None) -> None:
         self.outlet = outlet
         self.user = user
         self.seq = _LATER
+        self.first = _LATER
+        """What came later was sent to it as it happened."""
         self.player = False
         self.left = False
         self.backlog: list[bytes] | None = []
@@ -63,7 +67,7 @@ class Subscriber:
 
     def opened(self, seq: int) -> None:
         """The beginning tells all up to `seq`; later events wait until it's sent (`started`)."""
-        self.seq = seq
+        self.seq = self.first = seq
 
     def started(self) -> bytes:
         """The beginning is being sent now; return the frames that came meanwhile."""
@@ -86,6 +90,10 @@ class Topic:
         self.told: frozenset[str | None] = frozenset()
         """...and which of its players were."""
         self.gathering: TimerHandle | None = None
+        self.turned = 0
+        """The newest event after which somebody else thinks..."""
+        self.turned_at = 0.0
+        """...and when it came here, by the monotonic clock."""
         self._topics = topics
         self._crowd: deque[tuple[int, bytes]] = deque()
         self._rest: list[Subscriber] = []
@@ -97,6 +105,8 @@ class Topic:
         """Send an event to all: the players now, and the first few hundred watchers."""
         frame, counts = text_frame(data), self._topics.counts
         counts.events += 1
+        if data.startswith(self._topics.turning):
+            self.turned, self.turned_at = seq, monotonic()
         for subscriber in self.players:
             subscriber.take(seq, frame)
         counts.frames_out += len(self.players)
@@ -175,9 +185,16 @@ class Topics:
     """All games that somebody here follows."""
 
     def __init__(
-        self, router: Router, settings: GatewaySettings, counts: Counts, loop: AbstractEventLoop
+        self,
+        router: Router,
+        settings: GatewaySettings,
+        counts: Counts,
+        loop: AbstractEventLoop,
+        turning: tuple[bytes, ...] = (),
     ) -> None:
-        """Watch games through `router`."""
+        """Watch games through `router`; events that begin with one of `turning` pass the turn."""
+        self.turning = turning
+        self._pauses = Pauses(loop)
         self.counts = counts
         self.loop = loop
         self.fanout = settings.fanout
@@ -234,6 +251,21 @@ class Topics:
         topic = self._topics.get(game)
         if topic is not None:
             topic.promote(subscriber)
+
+    def thought_ms(self, game: str, subscriber: Subscriber) -> int:
+        """Return how long the subscriber has had the event before it that passed the turn.
+
+        That's known (not -1) only if it was sent to this very socket as it happened, and the time
+        in which this process hung isn't counted: nobody saves time by connecting anew.
+        """
+        topic = self._topics.get(game)
+        if topic is None or topic.turned <= subscriber.first:
+            return -1
+        return int(1000 * self._pauses.awake_since(topic.turned_at))
+
+    def close(self) -> None:
+        """Measure nothing any more."""
+        self._pauses.close()
 
     def seated(self, game: str, users: Iterable[str], subscriber: Subscriber) -> None:
         """Note who plays the game, as the subscriber's beginning shows it."""

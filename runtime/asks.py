@@ -24,6 +24,7 @@ class Ask(Struct, frozen=True):
         fresh: For "create": the id was drawn at random just now, so there's nothing to look up.
             The router clears it itself when it tries again.
         round_trip_ms: The asker's round trip as the server measured it; 0 if unknown.
+        thought_ms: See `actors.behaviour.Context`; -1 if unknown.
     """
 
     game: str
@@ -34,6 +35,7 @@ class Ask(Struct, frozen=True):
     kind: str | None = None
     fresh: bool = False
     round_trip_ms: int = 0
+    thought_ms: int = -1
 
 
 class Done(Struct, frozen=True):

@@ -262,7 +262,9 @@ class Partition:
                 return
         seed, now = self.seed(), self.now()
         kind, rtt = cell.kind, ask.round_trip_ms
-        context = Context(ask.game, now, ask.user, rtt, held, seed, away, kind.version)
+        context = Context(
+            ask.game, now, ask.user, rtt, held, seed, away, kind.version, ask.thought_ms
+        )
         try:
             events = kind.decide(cell.state, command, context)
             if not events:

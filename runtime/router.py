@@ -186,6 +186,7 @@ class Router:
                 ask.round_trip_ms,
                 held_ms,
                 drawn,
+                ask.thought_ms,
             )
 
         self._begin(ask.game, timeout, message, on_answer)

@@ -52,6 +52,7 @@ class CommandIn(Message, tag="c"):
     round_trip_ms: int
     held_ms: int
     drawn: bool = False
+    thought_ms: int = -1
 
 
 class StateIn(Message, tag="s"):

@@ -4,6 +4,10 @@ A Fischer clock runs from when both sides have moved. Until then a clocked game 
 `Terms.first_move` for each first move and is aborted after it. A clock of days gives all of them
 anew for each move and waits as long for the first ones. All times are in ms.
 
+A move costs the time from the opponent's move until it came in, without what isn't the player's:
+the wait for an owner, and all that goes by until the player's own gateway has sent them the
+opponent's move. Who moved first by a gateway that didn't is charged by the game's own clock alone.
+
 Lag: a player's time on the server begins when the opponent's move is sent to them and ends when
 theirs arrives, so a whole round trip of it is the network's. That much is given back, as the
 server measured it, but no more than `LAG_CAP_MS` a move and no more than the player's quota,
@@ -75,9 +79,15 @@ def tick(game: Game, color: bool, context: Context) -> Tick:
     """Return what a move of `color` costs that arrives now. Its clock runs."""
     left, credit = (game.white_ms, game.white_lag) if color else (game.black_ms, game.black_lag)
     lag = min(context.round_trip_ms, LAG_CAP_MS, credit * 10)
-    used = context.now - game.clock_at - context.held_ms
-    lag = max(min(lag, used), 0)
-    return Tick(left - max(used - lag, 0), lag)
+    used = used_ms(game, context)
+    lag = min(lag, used)
+    return Tick(left - used + lag, lag)
+
+
+def used_ms(game: Game, context: Context) -> int:
+    """Return how much of the time since the last move was the mover's, whose command comes now."""
+    used = max(context.now - game.clock_at - context.held_ms, 0)
+    return min(used, context.thought_ms) if context.thought_ms >= 0 else used
 
 
 def after_move(terms: Terms, left: int) -> int:

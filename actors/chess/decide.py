@@ -11,7 +11,15 @@ from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 from actors.behaviour import Context, Deadline, Event, Rejected, Repeated, Resume
-from actors.chess.clock import AWAY_MS, after_move, first_move_ms, next_deadline, running, tick
+from actors.chess.clock import (
+    AWAY_MS,
+    after_move,
+    first_move_ms,
+    next_deadline,
+    running,
+    tick,
+    used_ms,
+)
 from actors.chess.commands import (
     Abort,
     ClaimDraw,
@@ -144,7 +152,7 @@ def _played(game: Game, uci: str, color: bool, context: Context) -> Sequence[Eve
                 white_ms = after_move(terms, left)
             else:
                 black_ms = after_move(terms, left)
-        elif context.now - context.held_ms - game.clock_at >= first_move_ms(terms):
+        elif used_ms(game, context) >= first_move_ms(terms):
             return (_end(None, "aborted"),)
     judged = judge(terms.variant, settle(game), uci)
     if judged is None:

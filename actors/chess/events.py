@@ -53,6 +53,7 @@ class MovePlayed(Event, kw_only=True, omit_defaults=True, dict=True, tag="MovePl
     black_ms: int | None = None
     lag_ms: int | None = None
 
+    turns: ClassVar[bool] = True
     after: ClassVar[bytes | None] = None
     """No part of the fact: `decide` has the new position at hand and leaves it on the event that it
     returns, so that `evolve` needn't build it again. It's never written; an event that was read

@@ -53,6 +53,7 @@ class Taken(Event, tag="Taken"):
     player: UserId
     count: int
     left: int
+    turns: ClassVar[bool] = True
 
 
 class Won(Event, tag="Won"):

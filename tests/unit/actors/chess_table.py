@@ -48,9 +48,12 @@ class Table:
         held: int = 0,
         seed: int = 1,
         away: Mapping[str, int] | None = None,
+        thought: int = -1,
     ) -> Sequence[Any]:
         """Decide, stamp, evolve, encode: as `runtime.partition` does it."""
-        context = Context(self.game, self.now, user, rtt, held, seed, away or {})
+        context = Context(
+            self.game, self.now, user, rtt, held, seed, away or {}, thought_ms=thought
+        )
         events = self.decide(self.state, command, context)
         for event in events:
             event.game, event.seq, event.at = self.game, len(self.events) + 1, instant(self.now)

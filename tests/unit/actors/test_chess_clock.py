@@ -138,6 +138,40 @@ def test_a_move_counts_just_until_the_flag_falls(over: int, rtt: int, held: int)
         assert table.state.white_ms == 0
 
 
+@settings(max_examples=300, deadline=None)
+@given(
+    went_by=st.integers(0, 70_000),
+    thought=st.integers(-1, 70_000),
+    rtt=lags,
+    held=st.sampled_from([0, 0, 3, 2_000]),
+)
+def test_a_player_pays_for_what_they_thought(
+    went_by: int, thought: int, rtt: int, held: int
+) -> None:
+    """With a measured thought no more is charged than that, and never more than the time gone by."""
+    table, same = _running(clock(60)), _running(clock(60))
+    table.now = same.now = table.now + went_by
+    events = table.do(ANN, PlayMove(uci="g1f3"), rtt=rtt, held=held, thought=thought)
+    same.now -= held
+    if 0 <= thought < went_by - held:
+        same.now -= went_by - held - thought
+    same.now = max(same.now, same.state.clock_at)
+    assert [type(e) for e in events] == [
+        type(e) for e in same.do(ANN, PlayMove(uci="g1f3"), rtt=rtt)
+    ]
+    assert table.state.white_ms == same.state.white_ms
+
+
+@pytest.mark.parametrize(("thought", "ended"), [(-1, True), (29_999, False), (30_000, True)])
+def test_a_first_move_is_late_by_its_player_alone(thought: int, ended: bool) -> None:
+    """What a gateway took to send White's first move to Black doesn't make Black's come late."""
+    table = seated(clock=clock())
+    table.play("e2e4")
+    table.now += 31_000
+    table.do(BOB, PlayMove(uci="e7e5"), thought=thought)
+    assert (table.state.status == "ended") == ended
+
+
 @settings(max_examples=100, deadline=None)
 @given(early=near)
 def test_the_deadline_leaves_room_for_lag(early: int) -> None:

@@ -1,0 +1,118 @@
+"""How long a player thought, as their own gateway measures it."""
+
+import asyncio
+
+import msgspec
+import pytest
+from gateway_of_tests import running, said, say, until
+
+from actors.chess.events import GameEnded, MovePlayed
+from gateway.catalog import Catalog
+from gateway.pauses import Pauses
+from runtime.behaviours import load
+
+UNKNOWN = -1
+
+
+class Clock:
+    """Seconds that pass when told to."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Loop:
+    """Rings by hand."""
+
+    def __init__(self) -> None:
+        self.rings = []
+
+    def call_later(self, seconds, call):
+        self.rings.append(call)
+        return asyncio.TimerHandle(0, call, (), asyncio.get_running_loop())
+
+
+@pytest.fixture
+async def clock():
+    return Clock()
+
+
+@pytest.fixture
+async def loop():
+    return Loop()
+
+
+async def test_time_in_which_the_process_hung_is_not_counted(loop, clock):
+    """Neither a pause that is over, nor one that nobody has noticed yet; turns that are late are."""
+    pauses = Pauses(loop, clock)
+    for late in (0.0, 0.2, 3.0):
+        clock.now += 0.1 + late
+        loop.rings[-1]()
+    assert pauses.awake_since(1_000.0) == pytest.approx(0.5)
+    assert pauses.awake_since(1_002.5) == pytest.approx(0.0)  # within the pause
+    clock.now += 5.1
+    assert pauses.awake_since(1_000.0) == pytest.approx(0.6)
+    clock.now += 0.05
+    assert pauses.awake_since(1_000.0) == pytest.approx(0.65)
+
+
+def test_the_catalog_knows_events_that_pass_the_turn_by_their_bytes():
+    """A move does, in every game; an offer or the end doesn't."""
+    turning = Catalog(load(), "chess").turning
+    move = MovePlayed(ply=0, uci="e2e4", by="white")
+    assert msgspec.json.encode(move).startswith(turning)
+    over = GameEnded(winner=None, termination="aborted")
+    assert not msgspec.json.encode(over).startswith(turning)
+
+
+async def sent(gateway, socket, kind, **frame):
+    """Send a command and return the thought with which it went to the game."""
+    before = len(gateway.router.asked)
+    await say(socket, type=kind, **frame)
+    await until(lambda: len(gateway.router.asked) > before)
+    return gateway.router.asked[-1].thought_ms
+
+
+async def test_only_a_move_that_was_sent_as_it_happened_begins_a_thought():
+    """A socket that came after it, or that begins anew, measures nothing until the next one."""
+    async with running() as gateway:
+        ann, bob = await gateway.player("Ann"), await gateway.player("Bob")
+        game = await gateway.game(ann, bob)
+        path = f"/ws/games/{game}"
+        async with gateway.ws(path, ann) as white, gateway.ws(path, bob) as black:
+            await said(white, "snapshot")
+            await said(black, "snapshot")
+            assert await sent(gateway, white, "move", uci="e2e4") == UNKNOWN
+            await said(black, "MovePlayed")
+            async with gateway.ws(path, bob) as later:
+                await said(later, "snapshot")
+                assert await sent(gateway, later, "move", uci="e7e5") == UNKNOWN
+            await said(white, "MovePlayed")
+            await said(white, "MovePlayed")
+            assert 0 <= await sent(gateway, white, "move", uci="g1f3") < 60_000
+        async with gateway.ws(f"{path}?after=0", bob) as again:
+            await said(again, "MovePlayed")
+            assert await sent(gateway, again, "move", uci="b8c6") == UNKNOWN
+
+
+async def test_an_offer_does_not_begin_a_thought_anew():
+    """The time since the move is measured, whatever else came after it."""
+    async with running() as gateway:
+        ann, bob = await gateway.player("Ann"), await gateway.player("Bob")
+        game = await gateway.game(ann, bob)
+        path = f"/ws/games/{game}"
+        async with gateway.ws(path, ann) as white, gateway.ws(path, bob) as black:
+            await said(white, "snapshot")
+            await said(black, "snapshot")
+            for socket, uci in ((white, "e2e4"), (black, "e7e5"), (white, "g1f3")):
+                await say(socket, type="move", uci=uci)
+                await said(white, "MovePlayed")
+            topic = gateway.router.listeners[game]
+            turned, topic.turned_at = topic.turned, topic.turned_at - 100
+            await say(white, type="draw")
+            await said(black, "DrawOffered")
+            assert topic.turned == turned
+            assert await sent(gateway, black, "move", uci="b8c6") > 50_000
