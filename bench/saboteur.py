@@ -145,15 +145,13 @@ class Saboteur:
             self._on_over()
 
     def _round(self, one: Round, what: Fault | str, random: Random) -> None:
-        if self._when_whole() is None:
+        if (before := self._rested(random)) is None:
             one.failed, one.begun = True, False
             one.notes.append(
                 f"not begun: not every partition is served {self._timing.patience:g} s on"
             )
             return
-        sleep(self._timing.settle + random.random())
         try:
-            before = shards(self._server, _ASK_SECONDS)
             if isinstance(what, Fault):
                 self._strike(one, what, before, random)
             else:
@@ -161,6 +159,16 @@ class Saboteur:
         except (NobodyError, UnreachableError, OSError) as error:
             one.failed = True
             one.notes.append(f"nobody was hit: {error}")
+
+    def _rested(self, random: Random) -> Shards | None:
+        """Return GET /shards of a while after all was served again; None if it never was.
+
+        Asked twice, since what the fault before has woken may not be itself again at once.
+        """
+        if self._when_whole() is None:
+            return None
+        sleep(self._timing.settle + random.random())
+        return self._when_whole()
 
     def _strike(self, one: Round, fault: Fault, before: Shards, random: Random) -> None:
         lasts = self._timing.stopped + random.random() * self._timing.stopped_more

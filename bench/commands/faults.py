@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -72,6 +73,7 @@ def faults(
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     allow_files(4 * games + 500)
+    signal.signal(signal.SIGTERM, _end)
     json = json or scorecard.with_suffix(".json")
     before = read(json) if append else []
     mine = Played(
@@ -97,6 +99,11 @@ def faults(
     if not all(run.good for run in mine.runs):
         raise typer.Exit(1)
     raise typer.Exit(3 if any(run.failed for run in mine.runs) else 0)
+
+
+def _end(number: int, _: object) -> None:
+    """End in order: the system that was started for the runs ends with them."""
+    raise SystemExit(128 + number)
 
 
 def _on_a_new_system(
