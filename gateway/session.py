@@ -213,13 +213,17 @@ class Session:
             return
         self._pending += 1
         subscriber = self._following.get(game)
-        thought = -1 if subscriber is None else self._hall.topics.thought_ms(game, subscriber)
+        thought = -1
+        if subscriber is not None:
+            thought = self._hall.topics.thought_ms(game, subscriber, key)
         round_trip = self.socket.round_trip_ms
         ask = Ask(game, frame.type, payload, user, key, None, False, round_trip, thought)
-        answered = partial(self._answered, game, key, self.socket.loop.time())
+        answered = partial(self._answered, game, key, self.socket.loop.time(), thought)
         self._hall.router.send(ask, self._hall.settings.answer_timeout, answered)
 
-    def _answered(self, game: str, key: str | None, since: float, answer: Answer) -> None:
+    def _answered(
+        self, game: str, key: str | None, since: float, thought: int, answer: Answer
+    ) -> None:
         if self.busy:
             self.socket.loop.call_soon(self.socket.pump)
         self._pending -= 1
@@ -236,6 +240,9 @@ class Session:
                 self._reject(key, game, answer.code, answer.detail)
         else:
             self.socket.charge(UNANSWERED)
+            subscriber = self._following.get(game)
+            if key is not None and subscriber is not None:
+                subscriber.unanswered = self._hall.topics.unanswered(game, key, thought)
             self._reject(key, game, "unavailable", _AWAY)
 
     def _done(self, game: str, key: str | None, answer: Done, again: bool) -> None:

@@ -10,7 +10,7 @@ from asyncio import AbstractEventLoop, TimerHandle
 from collections import deque
 from collections.abc import Callable, Iterable
 from time import monotonic
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from gateway.frames import text_frame
 from gateway.metrics import Counts
@@ -21,6 +21,7 @@ from runtime.router import Router
 
 Opening = Packed | Missed | Refused | Away
 _LATER = 1 << 62
+_AGAIN_S = 5.0
 
 
 class Outlet(Protocol):
@@ -31,10 +32,28 @@ class Outlet(Protocol):
         ...
 
 
+class Unanswered(NamedTuple):
+    """A command that couldn't be passed on, and may come again with its key.
+
+    Attributes:
+        key: Its idempotency key.
+        turned: After which event it came.
+        thought_ms: How long its sender had thought.
+        until: By the monotonic clock: whoever sends it again later has thought on.
+    """
+
+    key: str
+    turned: int
+    thought_ms: int
+    until: float
+
+
 class Subscriber:
     """One socket's place at one game. Events up to `seq` have been sent to it."""
 
-    __slots__ = ("backlog", "first", "left", "outlet", "player", "presence", "seq", "user")
+    __slots__ = (
+        *("backlog", "first", "left", "outlet", "player", "presence", "seq", "unanswered", "user"),
+    )
 
     def __init__(self, outlet: Outlet, user: str | None) -> None:
         self.outlet = outlet
@@ -42,6 +61,7 @@ class Subscriber:
         self.seq = _LATER
         self.first = _LATER
         """What came later was sent to it as it happened."""
+        self.unanswered: Unanswered | None = None
         self.player = False
         self.left = False
         self.backlog: list[bytes] | None = []
@@ -252,16 +272,29 @@ class Topics:
         if topic is not None:
             topic.promote(subscriber)
 
-    def thought_ms(self, game: str, subscriber: Subscriber) -> int:
-        """Return how long the subscriber has had the event before it that passed the turn.
+    def thought_ms(self, game: str, subscriber: Subscriber, key: str | None) -> int:
+        """Return how long the subscriber, who sends a command now, has had the turn before them.
 
-        That's known (not -1) only if it was sent to this very socket as it happened, and the time
-        in which this process hung isn't counted: nobody saves time by connecting anew.
+        That's known (not -1) only if the event that passed the turn was sent to this very socket as
+        it happened: nobody saves time by connecting anew. The time in which this process hung isn't
+        counted, nor what goes by until a command comes again that couldn't be passed on.
         """
         topic = self._topics.get(game)
         if topic is None or topic.turned <= subscriber.first:
             return -1
+        if (before := subscriber.unanswered) is not None:
+            again = (before.key, before.turned) == (key, topic.turned)
+            if again and monotonic() <= before.until:
+                return before.thought_ms
+            subscriber.unanswered = None
         return int(1000 * self._pauses.awake_since(topic.turned_at))
+
+    def unanswered(self, game: str, key: str, thought_ms: int) -> Unanswered | None:
+        """Return what a subscriber must remember whose command couldn't be passed on."""
+        topic = self._topics.get(game)
+        if topic is None or thought_ms < 0:
+            return None
+        return Unanswered(key, topic.turned, thought_ms, monotonic() + _AGAIN_S)
 
     def close(self) -> None:
         """Measure nothing any more."""

@@ -98,6 +98,32 @@ async def test_only_a_move_that_was_sent_as_it_happened_begins_a_thought():
             assert await sent(gateway, again, "move", uci="b8c6") == UNKNOWN
 
 
+async def test_a_command_that_comes_again_is_as_old_as_the_first_time():
+    """One that couldn't be passed on, by its key and soon; another one is as old as it is."""
+    async with running() as gateway:
+        ann, bob = await gateway.player("Ann"), await gateway.player("Bob")
+        game = await gateway.game(ann, bob)
+        path = f"/ws/games/{game}"
+        async with gateway.ws(path, ann) as white, gateway.ws(path, bob) as black:
+            await said(white, "snapshot")
+            await said(black, "snapshot")
+            await say(white, type="move", uci="e2e4")
+            await said(black, "MovePlayed")
+            gateway.router.away = True
+            first = await sent(gateway, black, "move", uci="e7e5", id="k1")
+            assert (await said(black, "rejected"))["code"] == "unavailable"
+            topic = gateway.router.listeners[game]
+            topic.turned_at -= 1_000
+            again = await sent(gateway, black, "move", uci="e7e5", id="k1")
+            assert again == first
+            await said(black, "rejected")
+            (subscriber,) = (s for s in (*topic.players, *topic.watchers) if s.unanswered)
+            subscriber.unanswered = subscriber.unanswered._replace(until=0.0)
+            assert await sent(gateway, black, "move", uci="e7e5", id="k1") > 500_000
+            await said(black, "rejected")
+            assert await sent(gateway, black, "move", uci="e7e5", id="k2") > 500_000
+
+
 async def test_an_offer_does_not_begin_a_thought_anew():
     """The time since the move is measured, whatever else came after it."""
     async with running() as gateway:
