@@ -1,6 +1,7 @@
 """How long a player thought, as their own gateway measures it."""
 
 import asyncio
+from contextlib import asynccontextmanager
 
 import msgspec
 import pytest
@@ -76,8 +77,9 @@ async def sent(gateway, socket, kind, **frame):
     return gateway.router.asked[-1].thought_ms
 
 
-async def test_only_a_move_that_was_sent_as_it_happened_begins_a_thought():
-    """A socket that came after it, or that begins anew, measures nothing until the next one."""
+@asynccontextmanager
+async def at_the_board():
+    """Yield (gateway, Bob's headers, game, White's socket, Black's) of a game that is followed."""
     async with running() as gateway:
         ann, bob = await gateway.player("Ann"), await gateway.player("Bob")
         game = await gateway.game(ann, bob)
@@ -85,14 +87,21 @@ async def test_only_a_move_that_was_sent_as_it_happened_begins_a_thought():
         async with gateway.ws(path, ann) as white, gateway.ws(path, bob) as black:
             await said(white, "snapshot")
             await said(black, "snapshot")
-            assert await sent(gateway, white, "move", uci="e2e4") == UNKNOWN
-            await said(black, "MovePlayed")
-            async with gateway.ws(path, bob) as later:
-                await said(later, "snapshot")
-                assert await sent(gateway, later, "move", uci="e7e5") == UNKNOWN
-            await said(white, "MovePlayed")
-            await said(white, "MovePlayed")
-            assert 0 <= await sent(gateway, white, "move", uci="g1f3") < 60_000
+            yield gateway, bob, game, white, black
+
+
+async def test_only_a_move_that_was_sent_as_it_happened_begins_a_thought():
+    """A socket that came after it, or that begins anew, measures nothing until the next one."""
+    async with at_the_board() as (gateway, bob, game, white, black):
+        path = f"/ws/games/{game}"
+        assert await sent(gateway, white, "move", uci="e2e4") == UNKNOWN
+        await said(black, "MovePlayed")
+        async with gateway.ws(path, bob) as later:
+            await said(later, "snapshot")
+            assert await sent(gateway, later, "move", uci="e7e5") == UNKNOWN
+        await said(white, "MovePlayed")
+        await said(white, "MovePlayed")
+        assert 0 <= await sent(gateway, white, "move", uci="g1f3") < 60_000
         async with gateway.ws(f"{path}?after=0", bob) as again:
             await said(again, "MovePlayed")
             assert await sent(gateway, again, "move", uci="b8c6") == UNKNOWN
@@ -100,45 +109,32 @@ async def test_only_a_move_that_was_sent_as_it_happened_begins_a_thought():
 
 async def test_a_command_that_comes_again_is_as_old_as_the_first_time():
     """One that couldn't be passed on, by its key and soon; another one is as old as it is."""
-    async with running() as gateway:
-        ann, bob = await gateway.player("Ann"), await gateway.player("Bob")
-        game = await gateway.game(ann, bob)
-        path = f"/ws/games/{game}"
-        async with gateway.ws(path, ann) as white, gateway.ws(path, bob) as black:
-            await said(white, "snapshot")
-            await said(black, "snapshot")
-            await say(white, type="move", uci="e2e4")
-            await said(black, "MovePlayed")
-            gateway.router.away = True
-            first = await sent(gateway, black, "move", uci="e7e5", id="k1")
-            assert (await said(black, "rejected"))["code"] == "unavailable"
-            topic = gateway.router.listeners[game]
-            topic.turned_at -= 1_000
-            again = await sent(gateway, black, "move", uci="e7e5", id="k1")
-            assert again == first
-            await said(black, "rejected")
-            (subscriber,) = (s for s in (*topic.players, *topic.watchers) if s.unanswered)
-            subscriber.unanswered = subscriber.unanswered._replace(until=0.0)
-            assert await sent(gateway, black, "move", uci="e7e5", id="k1") > 500_000
-            await said(black, "rejected")
-            assert await sent(gateway, black, "move", uci="e7e5", id="k2") > 500_000
+    async with at_the_board() as (gateway, _, game, white, black):
+        await say(white, type="move", uci="e2e4")
+        await said(black, "MovePlayed")
+        gateway.router.away = True
+        first = await sent(gateway, black, "move", uci="e7e5", id="k1")
+        assert (await said(black, "rejected"))["code"] == "unavailable"
+        topic = gateway.router.listeners[game]
+        topic.turned_at -= 1_000
+        assert await sent(gateway, black, "move", uci="e7e5", id="k1") == first
+        await said(black, "rejected")
+        (subscriber,) = (s for s in (*topic.players, *topic.watchers) if s.unanswered)
+        subscriber.unanswered = subscriber.unanswered._replace(until=0.0)
+        assert await sent(gateway, black, "move", uci="e7e5", id="k1") > 500_000
+        await said(black, "rejected")
+        assert await sent(gateway, black, "move", uci="e7e5", id="k2") > 500_000
 
 
 async def test_an_offer_does_not_begin_a_thought_anew():
     """The time since the move is measured, whatever else came after it."""
-    async with running() as gateway:
-        ann, bob = await gateway.player("Ann"), await gateway.player("Bob")
-        game = await gateway.game(ann, bob)
-        path = f"/ws/games/{game}"
-        async with gateway.ws(path, ann) as white, gateway.ws(path, bob) as black:
-            await said(white, "snapshot")
-            await said(black, "snapshot")
-            for socket, uci in ((white, "e2e4"), (black, "e7e5"), (white, "g1f3")):
-                await say(socket, type="move", uci=uci)
-                await said(white, "MovePlayed")
-            topic = gateway.router.listeners[game]
-            turned, topic.turned_at = topic.turned, topic.turned_at - 100
-            await say(white, type="draw")
-            await said(black, "DrawOffered")
-            assert topic.turned == turned
-            assert await sent(gateway, black, "move", uci="b8c6") > 50_000
+    async with at_the_board() as (gateway, _, game, white, black):
+        for socket, uci in ((white, "e2e4"), (black, "e7e5"), (white, "g1f3")):
+            await say(socket, type="move", uci=uci)
+            await said(white, "MovePlayed")
+        topic = gateway.router.listeners[game]
+        turned, topic.turned_at = topic.turned, topic.turned_at - 100
+        await say(white, type="draw")
+        await said(black, "DrawOffered")
+        assert topic.turned == turned
+        assert await sent(gateway, black, "move", uci="b8c6") > 50_000
