@@ -38,6 +38,10 @@ from gateway.views import Views
 from runtime.router import Router
 
 _LOOK_S = 0.05
+_AT_ONCE = 1
+"""Handshakes; whoever comes in the same moment waits for 2 ms."""
+_SHARE_S = 0.0005
+"""So long a turn sockets are read that say much at once, and so long those leave that are gone."""
 _LATE_S = 1.0
 """Whoever hasn't gone so long after its moment is not waited for."""
 
@@ -79,7 +83,7 @@ class App:
         identity = Identity(settings, parts.secret)
         callers = Callers(identity, self._book, settings)
         self.admission = Admission(
-            identity, settings, self.counts, Lane(loop, settings.handshake_rate)
+            identity, settings, self.counts, Lane(loop, settings.handshake_rate, _AT_ONCE)
         )
         views = Views(catalog, self._book)
         self._games = Games(router, catalog, views, callers, settings, self.counts)
@@ -101,8 +105,10 @@ class App:
             self._heartbeat,
             self.counts,
             LateWriter(loop),
-            Lane(loop, settings.spare_rate),
+            Lane(loop, settings.spare_rate, max(1, round(settings.spare_rate / 10))),
             self.admission,
+            Turns(loop, _SHARE_S),
+            Turns(loop, _SHARE_S),
         )
         self._doorway = Doorway(self._hall, callers, around)
         operate = Operators(router, parts.secret).operate

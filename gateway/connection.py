@@ -68,6 +68,8 @@ class Connection(PunctualProtocol):
             # A WebSocket writes whole frames by itself.
             self.transport = cast("JoinedTransport", self.transport).real
             super().handle_websocket_upgrade()
+            # It refers to us: only a search for cycles would free us both.
+            self.parser = None  # type: ignore[assignment]
 
     def _turn_away(self, seconds: int) -> None:
         counts = self._admission.counts

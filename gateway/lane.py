@@ -35,12 +35,16 @@ class Lane:
         self,
         loop: AbstractEventLoop,
         rate: float,
+        burst: int,
         clock: Callable[[], float] = perf_counter,
     ) -> None:
-        """Spare `rate` tokens a second; `clock` (in seconds) tells how long a visit takes."""
+        """Spare `rate` tokens a second, `burst` of them at once.
+
+        `clock` (in seconds) tells how long a visit takes.
+        """
         self._loop = loop
         self._clock = clock
-        self._spare = Bucket(rate, max(1, round(rate / 10)))
+        self._spare = Bucket(rate, burst)
         self._waiting: deque[Waiting] = deque()
         self._timer: TimerHandle | None = None
         self._visiting = False

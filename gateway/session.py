@@ -149,7 +149,7 @@ class Session:
 
     def _pong(self, frame: Plain) -> None:
         self.socket.charge(IDLE_TALK)
-        self.socket.write(out(Pong(instant(int(time.time() * 1000)), frame.id)))
+        self.socket.hold(out(Pong(instant(int(time.time() * 1000)), frame.id)))
 
     def _mistake(self, key: str | None, game: str | None, code: str, detail: str) -> None:
         """Refuse a frame that no sound client sends."""
@@ -158,7 +158,7 @@ class Session:
 
     def _reject(self, key: str | None, game: str | None, code: str, detail: str) -> None:
         self._hall.counts.rejections[code] += 1
-        self.socket.write(out(Rejection(key, game, code, detail)))
+        self.socket.hold(out(Rejection(key, game, code, detail)))
 
     # --- who speaks --------------------------------------------------------------------------
 
@@ -322,7 +322,7 @@ class Session:
         if game not in self._following:
             self.socket.charge(SUBSCRIBED_AGAIN)
         self._leave(game)
-        self.socket.write(out(Unsubscribed(game, frame.id)))
+        self.socket.hold(out(Unsubscribed(game, frame.id)))
 
     def _leave(self, game: str) -> None:
         subscriber = self._following.pop(game, None)

@@ -143,7 +143,7 @@ class Visitor:
 def test_everybody_in_the_lane_has_their_turn():
     """One a tick, round and round; the timer rests when nobody waits."""
     timers: list = []
-    lane = Lane(SimpleNamespace(call_later=lambda _, what: timers.append(what) or what), 10.0)
+    lane = Lane(SimpleNamespace(call_later=lambda _, what: timers.append(what) or what), 10.0, 1)
     order: list = []
     first, second = Visitor(lane, 3, order), Visitor(lane, 2, order)
     lane.join(first)
@@ -168,7 +168,7 @@ def test_whoever_waits_gets_a_quarter_of_the_time_at_most():
     def visit(took: float) -> None:
         clock.now += took
 
-    lane = Lane(SimpleNamespace(call_later=call_later), 10.0, lambda: clock.now)
+    lane = Lane(SimpleNamespace(call_later=call_later), 10.0, 1, lambda: clock.now)
     for took in (0.0001, 0.01, 0.0):
         lane.join(SimpleNamespace(visit=partial(visit, took)))
     while timers:
@@ -179,7 +179,7 @@ def test_whoever_waits_gets_a_quarter_of_the_time_at_most():
 def test_spare_tokens_are_first_for_those_who_wait():
     """Who comes while others wait gets none; at a visit there is one."""
     timers: list = []
-    lane = Lane(SimpleNamespace(call_later=lambda _, what: timers.append(what) or what), 10.0)
+    lane = Lane(SimpleNamespace(call_later=lambda _, what: timers.append(what) or what), 10.0, 1)
     assert lane.spare(0.0)
     assert not lane.spare(0.0)  # it holds a tenth of a second's
     got: list[bool] = []

@@ -43,3 +43,22 @@ async def test_a_piece_may_add_another():
     assert done == []
     await asyncio.sleep(0)
     assert done == [1]
+
+
+async def test_cheap_pieces_share_a_turn_until_it_is_used_up():
+    """None is begun in a turn whose share is spent; the next turn has a share of its own."""
+    now, done = [0.0], []
+
+    def piece(n: int) -> None:
+        now[0] += 0.4
+        done.append(n)
+
+    turns = Turns(asyncio.get_running_loop(), 1.0, lambda: now[0])
+    for n in range(7):
+        turns.add(lambda n=n: piece(n))
+    assert done == [0, 1, 2]
+    await asyncio.sleep(0)
+    assert done == [0, 1, 2, 3, 4, 5]
+    await asyncio.sleep(0)
+    assert done == [0, 1, 2, 3, 4, 5, 6]
+    assert not turns
