@@ -12,6 +12,7 @@ import msgspec
 from actors.behaviour import UserId, instant
 from actors.chess.clock import allotted, running
 from actors.chess.commands import GetGame, ValidateMove
+from actors.chess.fen import fen_of
 from actors.chess.moves import MOVES, ucis
 from actors.chess.position import new_board, scratch_of, start_of
 from actors.chess.state import Game, color_name, mover, plies, settle
@@ -36,8 +37,9 @@ def whole(game: Game, with_san: bool) -> dict[str, Any]:
     initial, turn = _first_position(terms.variant, terms.initial_fen)
     fen = initial
     if game.moves:
-        board = scratch_of(terms.variant).restore(settle(game))
-        fen, turn = board.fen(), color_name(board.turn)
+        scratch = scratch_of(terms.variant)
+        board = scratch.restore(settle(game))
+        fen, turn = fen_of(scratch), color_name(board.turn)
     shown: dict[str, Any] = {
         "kind": "chess",
         "status": game.status,
