@@ -172,6 +172,13 @@ class Coordinator:
             if tuple(beat.address) == tuple(address):
                 await self._probe(beat)
 
+    async def calm(self, name: str) -> bool:
+        """Return whether shard `name`, of which another life has ended, may start anew now."""
+        for beat, _ in self.ownership.members():
+            if beat.name == name:
+                await self._probe(beat)
+        return self.ownership.calm(name)
+
     # --- how ends are noticed ----------------------------------------------------------------
 
     async def _watch(self, beat: Beat) -> None:

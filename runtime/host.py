@@ -12,6 +12,7 @@ import gc
 import importlib
 import logging
 import os
+import pickle
 import signal
 import threading
 from collections.abc import Awaitable, Callable
@@ -26,10 +27,13 @@ from ray.exceptions import RayActorError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from runtime.machines import Machine
+from runtime.patience import await_calm
 from runtime.starting import Service, begin
 from runtime.told import Told
 
 _log = logging.getLogger(__name__)
+_CALM_S = 2.0
+"""Who doesn't answer in this time can't say whether all is calm."""
 
 
 class Process(Told, Struct, frozen=True, array_like=True):
@@ -46,11 +50,14 @@ class Needs(Struct, frozen=True):
         cpus: So many CPUs.
         resource: One of a resource of this name.
         node: The machine to begin on, if it's there; a service that's lost with it starts anywhere.
+        calm: Whom it asks ("service:method", called with its name) before it starts anew, whether
+            that's a good moment; empty: nobody. See `runtime.patience`.
     """
 
     cpus: float = 0.0
     resource: str = ""
     node: str = ""
+    calm: str = ""
 
 
 class Peers:
@@ -100,6 +107,15 @@ class Peers:
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(None, launch, factory, name, self.namespace, config, needs)
 
+    async def prepare(self, node: str) -> None:
+        """Have a process of Ray ready on a machine, for the next service that starts anew there.
+
+        Ray gives it any that is idle, and starts one only if there's none. To start one takes more
+        than half a second of CPU, at normal priority, just when others need it most.
+        """
+        where = NodeAffinitySchedulingStrategy(node, soft=False)
+        await asyncio.wrap_future(_nothing().options(scheduling_strategy=where).remote().future())
+
     async def retire(self, name: str, timeout: float) -> None:
         """Stop a service in order, for good."""
         await self._finish(name, timeout, again=False)
@@ -128,11 +144,21 @@ class Peers:
             _log.warning("process %d isn't killed: %s", process.pid, error)
 
 
-@ray.remote(num_cpus=0, max_retries=0)
+# Its process isn't kept: a service that starts anew in it would have our modules of long ago.
+@ray.remote(num_cpus=0, max_retries=0, max_calls=1)
 def _end(pid: int) -> None:
     if lives(pid):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+
+
+def _nothing() -> Any:
+    """Return a task that leaves the process it runs in as it was, without any module of ours."""
+
+    def nothing() -> None:
+        """Do nothing. As a function's own function it's sent as it stands, not as a name."""
+
+    return ray.remote(num_cpus=0, max_retries=0)(nothing)
 
 
 def own_address() -> str:
@@ -155,20 +181,27 @@ class _Host:
     _loop: asyncio.AbstractEventLoop
     _service: Service
 
-    def __init__(self, factory: str, name: str, namespace: str, config: Any) -> None:
-        """Start `factory` ("module:callable"), called with (name, peers, config)."""
+    def __init__(self, factory: str, name: str, namespace: str, config: bytes, calm: str) -> None:
+        """Start `factory` ("module:callable"), called with (name, peers, config).
+
+        `config` is pickled: to read it takes modules, which are loaded when it's time. See
+        `Needs.calm`.
+        """
         logging.basicConfig(level=os.environ.get("GAMESHARD_LOG", "WARNING"))
-        module, _, attribute = factory.partition(":")
-        make: Callable[..., Service] = getattr(importlib.import_module(module), attribute)
         context = ray.get_runtime_context()
         again = bool(context.was_current_actor_reconstructed)
+        if again and calm:
+            await_calm(partial(_is_calm, calm, name, namespace))
+        module, _, attribute = factory.partition(":")
+        make: Callable[..., Service] = getattr(importlib.import_module(module), attribute)
+        told = pickle.loads(config)  # noqa: S301  (of whoever launched it)
         here = Process(context.get_node_id(), os.getpid())
         started: Future[None] = Future()
 
         def run() -> None:
             try:
                 self._loop, self._service = begin(
-                    name, lambda: make(name, Peers(namespace, here), config), again=again
+                    name, lambda: make(name, Peers(namespace, here), told), again=again
                 )
             except BaseException as error:  # noqa: BLE001  (told to whoever waits for the start)
                 started.set_exception(error)
@@ -203,6 +236,12 @@ def _collect_in_morsels() -> None:
     gc.set_threshold(2_000, 500, 1_000)
 
 
+def _is_calm(calm: str, name: str, namespace: str) -> bool:
+    service, _, method = calm.partition(":")
+    handle: Any = ray.get_actor(service, namespace)
+    return handle.call.remote(method, name).future().result(_CALM_S)
+
+
 def _hurry() -> None:
     """Run at normal priority from here on, if we may; only the start of a process was patient.
 
@@ -232,4 +271,4 @@ def launch(factory: str, name: str, namespace: str, config: Any, needs: Needs | 
         scheduling_strategy=where,
         get_if_exists=True,
     )
-    return actor.remote(factory, name, namespace, config)
+    return actor.remote(factory, name, namespace, pickle.dumps(config), needs.calm)

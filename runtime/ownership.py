@@ -79,6 +79,8 @@ class Ownership:
         self._gathered = False
         self._newest = 0.0
         self._placed: dict[object, Sequence[str]] = {}
+        self._whole: float | None = None
+        """Since when every partition is served; None: some isn't."""
         self.table = RoutingTable(term << 32, ())
         self._publish()
 
@@ -136,7 +138,8 @@ class Ownership:
 
     def lost(self, partition: int, epoch: int) -> None:
         """An owner says that it serves no longer."""
-        self._served.pop((partition, epoch), None)
+        if self._served.pop((partition, epoch), None) is not None:
+            self._whole = None
 
     def released(self, partition: int, epoch: int) -> None:
         """The owner gave the partition up, or didn't answer: either way it's taken over now."""
@@ -335,6 +338,16 @@ class Ownership:
             found.append((member.beat, state if name in living else "silent"))
         return found
 
+    def calm(self, name: str) -> bool:
+        """Whether a shard that ended may take CPU to start anew.
+
+        It may if no other lives, or if those have served all games for a while: longer than a
+        backlog of commands lasts.
+        """
+        others = self._living().keys() - {name}
+        whole = self._whole
+        return not others or (whole is not None and self._lived - whole >= self._timing.calm)
+
     def holdings(self, name: str) -> int:
         """Return how many partitions a shard's rows name, or are on their way to it."""
         member = self._members.get(name)
@@ -366,5 +379,9 @@ class Ownership:
             address = beat.address if beat is not None and served else None
             name = row.owner.partition("/")[0]
             routes.append(Route(row.partition, row.epoch, name, address))
+        if not all(route.address for route in routes):
+            self._whole = None
+        elif self._whole is None:
+            self._whole = self._lived
         if list(self.table.routes) != routes:
             self.table = RoutingTable(self.table.version + 1, routes)

@@ -65,6 +65,8 @@ class OwnershipTiming(Struct, frozen=True, kw_only=True):
     """A new coordinator waits so long after the last newcomer for shards that are still missing."""
     settle: float = 2.0
     """A newcomer gets its share after so long, so that one that dies again moves nothing."""
+    calm: float = 2.0
+    """A shard that ended starts anew when the others have served its games for so long."""
     hand_off: float = 5.0
     """An owner that hasn't given a partition up after so long is taken over from."""
     opening: float = 30.0

@@ -443,3 +443,32 @@ def test_if_no_shard_can_read_what_is_written_nobody_serves():
     for _ in range(100):
         assert not world.turn()
     assert world.ownership.unsettled == PARTITIONS
+
+
+def test_a_shard_that_died_comes_back_when_the_others_have_served_its_games_for_a_while():
+    """Till then it would take the CPU from those who take them over."""
+    world = World(3)
+    for _ in range(80):
+        world.turn()
+    assert world.ownership.calm("shard-1")
+    world.kill("shard-1")
+    assert not world.ownership.calm("shard-1")  # nothing was decided yet
+    for _ in range(10):
+        world.turn()
+    assert all(route.address for route in world.ownership.table.routes)
+    assert not world.ownership.calm("shard-1")
+    for _ in range(20):
+        world.turn()
+    assert world.ownership.calm("shard-1")
+
+
+def test_the_only_shard_comes_back_at_once():
+    """Nobody else serves its games, and nobody can be disturbed."""
+    world = World(1)
+    for _ in range(80):
+        world.turn()
+    world.kill("shard-0")
+    assert world.ownership.calm("shard-0")
+    for _ in range(10):
+        world.turn()
+    assert world.ownership.calm("shard-0")
