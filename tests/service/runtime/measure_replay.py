@@ -79,17 +79,18 @@ def games(events: int):
             yield Record(name, seq, value.replace(b"G" * 12, name.encode()), b"")
 
 
-async def measure(label: str, log, assignments, events: int) -> None:
+async def measure(label: str, first, second, assignments, events: int) -> None:
+    """The log of the `first` owner writes all, that of the `second` takes over."""
     epoch = (await assignments.assign(0, "a", 0)).epoch
-    await log.claim(0, epoch, "a")
+    await first.claim(0, epoch, "a")
     stream, began = games(events), time.monotonic()
     while chunk := list(itertools.islice(stream, CHUNK)):
-        await log.append(0, epoch, chunk)
+        await first.append(0, epoch, chunk)
     print(f"{label}: written in {time.monotonic() - began:.0f} s", flush=True)  # noqa: T201
     epoch = (await assignments.assign(0, "b", epoch)).epoch
     cpu, began = time.process_time(), time.monotonic()
-    claim = await log.claim(0, epoch, "b")
-    tail = await read_tail(log, claim, claim.checkpoint, claim.head)
+    claim = await second.claim(0, epoch, "b")
+    tail = await read_tail(second, claim, claim.checkpoint, claim.head)
     read_s, read_cpu = time.monotonic() - began, time.process_time() - cpu
     kinds = {"chess": Kind(behaviour)}
     cells, count = [], 0
@@ -112,18 +113,19 @@ async def measure(label: str, log, assignments, events: int) -> None:
 
 async def on_postgres(dsn: str, events: int) -> None:
     stores = PostgresStores(dsn)
-    await measure("postgres", stores.log, stores.assignments, events)
+    await measure("postgres", stores.log, stores.log, stores.assignments, events)
     await stores.close()
 
 
 async def on_kafka(dsn: str, address: str, events: int) -> None:
-    brokers, database = await Brokers.connect(address, "replayed"), Database(dsn)
-    await brokers.ensure_topic(1, 1, 7 * 24 * 3_600_000, 1)
-    log = KafkaLog(brokers, database)
-    await measure("kafka", log, PostgresAssignments(database), events)
-    await log.close()
-    await brokers.close()
-    await database.close()
+    database = Database(dsn)
+    brokers = [await Brokers.connect(address, "replayed") for _ in range(2)]
+    for each in brokers:
+        await each.ensure_topic(1, 1, 7 * 24 * 3_600_000, 1)
+    logs = [KafkaLog(each, database) for each in brokers]
+    await measure("kafka", *logs, PostgresAssignments(database), events)
+    for each in (*logs, *brokers, database):
+        await each.close()
 
 
 def main() -> None:
