@@ -425,8 +425,7 @@ class GameSocket(WebSocketsSansIOProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell whoever stood behind the socket."""
-        talker = self._talker
-        if talker is None:
+        if self._talker is None:
             super().connection_lost(exc)
             return
         self._open = False
@@ -436,8 +435,15 @@ class GameSocket(WebSocketsSansIOProtocol):
             self._closing.cancel()
         self._around.heartbeat.leave(self)
         self._around.counts.sockets -= 1
-        self._around.losses.add(talker.on_lost)
-        # What refers to itself is freed by a search for cycles only, and that of a thousand
-        # connections stops everybody for 40 ms.
-        self._talker = NOBODY
+        self._around.losses.add(self._leave)
+
+    def _leave(self) -> None:
+        """Leave the games, and be freed at once.
+
+        What refers to itself is freed by a search for cycles only, and that of a thousand
+        connections stops everybody for 40 ms.
+        """
+        talker, self._talker = self._talker, NOBODY
+        if talker is not None:
+            talker.on_lost()
         self.conn.parser.close()
