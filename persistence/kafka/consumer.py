@@ -47,7 +47,10 @@ class ConsumerSettings(Struct, frozen=True, kw_only=True):
 
     Attributes:
         attempts: A record whose work failed so often is a dead letter.
-        fetch_records: Records that are fetched at once.
+        fetch_records: Records that are taken at once.
+        gather_bytes: A broker gathers so much before it answers, as long as `gather` seconds: to ask
+            for every few records would cost it, and us, more than the records do.
+        gather: See there; so late may a record be at most.
         events: Events in one transaction.
         commit_every: How often offsets are committed, besides before a partition is given up.
         session: So long after a consumer's death another one has its partitions.
@@ -57,6 +60,8 @@ class ConsumerSettings(Struct, frozen=True, kw_only=True):
 
     attempts: int = 3
     fetch_records: int = 2000
+    gather_bytes: int = 128 * 1024
+    gather: float = 0.5
     events: int = 50
     commit_every: float = 0.5
     session: float = 10.0
@@ -189,6 +194,8 @@ class Consumer:
             session_timeout_ms=int(1000 * self.settings.session),
             heartbeat_interval_ms=int(1000 * self.settings.session / 5),
             max_poll_records=self.settings.fetch_records,
+            fetch_min_bytes=self.settings.gather_bytes,
+            fetch_max_wait_ms=int(1000 * self.settings.gather),
             max_poll_interval_ms=60_000,
         )
 
