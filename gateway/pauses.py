@@ -1,7 +1,7 @@
 """When this process hung: whoever waited for it then isn't to blame for the time.
 
 A process that is stopped, or that has no CPU, finds all that came in meanwhile at once, and would
-take it as having come just now.
+take it as having come just now. What comes a while after it's awake again has come just then.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ _TICK_S = 0.1
 _SHORTEST_S = 0.25
 """A busy loop's turn that ends late by less is no pause: it's part of the way to the server."""
 _REMEMBERED = 256
+_WORKED_OFF_S = 1.0
+"""So long after a pause what came in it may be read."""
 
 
 class Pauses:
@@ -39,14 +41,19 @@ class Pauses:
         self._seen = now
 
     def awake_since(self, since: float) -> float:
-        """Return how many seconds of those from `since` until now this process was awake."""
+        """Return how many seconds went by from `since` until what is read now came, at the least.
+
+        Pauses count that it may have waited for: the last one, if that's only just over, and
+        those that it began right after.
+        """
         now = self._clock()
         self._look(now)
-        asleep = 0.0
+        asleep, awake = 0.0, now
         for begin, end in reversed(self._pauses):
-            if end <= since:
+            if end <= since or awake - end > _WORKED_OFF_S:
                 break
             asleep += end - max(begin, since)
+            awake = begin
         return max(0.0, now - since - asleep)
 
     def close(self) -> None:

@@ -47,7 +47,7 @@ from gateway.problems import BAD_JSON, Problem
 from gateway.resume import ResumeTokens
 from gateway.settings import GatewaySettings
 from gateway.socket import INTERNAL, NO_SUCH_GAME, TRY_LATER, UNAUTHENTICATED, GameSocket
-from gateway.topics import Opening, Subscriber, Topics
+from gateway.topics import UNKNOWN, Opening, Subscriber, Thought, Topics
 from gateway.turns import Turns
 from runtime.asks import Answer, Ask, Away, Done, Missed, Packed, Refused
 from runtime.router import Router
@@ -213,17 +213,16 @@ class Session:
             return
         self._pending += 1
         subscriber = self._following.get(game)
-        thought = -1
+        thought = UNKNOWN
         if subscriber is not None:
-            thought = self._hall.topics.thought_ms(game, subscriber, key)
+            thought = self._hall.topics.thought(game, subscriber, payload)
         round_trip = self.socket.round_trip_ms
-        ask = Ask(game, frame.type, payload, user, key, None, False, round_trip, thought)
-        answered = partial(self._answered, game, key, self.socket.loop.time(), thought)
+        ask = Ask(game, frame.type, payload, user, key, None, False, round_trip, thought.ms)
+        answered = partial(self._answered, ask, self.socket.loop.time(), thought)
         self._hall.router.send(ask, self._hall.settings.answer_timeout, answered)
 
-    def _answered(
-        self, game: str, key: str | None, since: float, thought: int, answer: Answer
-    ) -> None:
+    def _answered(self, ask: Ask, since: float, thought: Thought, answer: Answer) -> None:
+        game, key = ask.game, ask.key
         if self.busy:
             self.socket.loop.call_soon(self.socket.pump)
         self._pending -= 1
@@ -241,8 +240,8 @@ class Session:
         else:
             self.socket.charge(UNANSWERED)
             subscriber = self._following.get(game)
-            if key is not None and subscriber is not None:
-                subscriber.unanswered = self._hall.topics.unanswered(game, key, thought)
+            if subscriber is not None:
+                subscriber.keep(ask.body, thought)
             self._reject(key, game, "unavailable", _AWAY)
 
     def _done(self, game: str, key: str | None, answer: Done, again: bool) -> None:
@@ -295,7 +294,7 @@ class Session:
     def _begin(
         self, game: str, subscriber: Subscriber, key: str | None, opening: Packed | Missed
     ) -> None:
-        if subscriber.left:
+        if subscriber.left or self.socket.disconnected:
             return
         resume = self._new_resume(game)
         try:

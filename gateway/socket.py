@@ -194,7 +194,7 @@ class GameSocket(WebSocketsSansIOProtocol):
         self._halt()
         if not self._yielding:
             self._yielding = True
-            self._around.reading.add(self._go_on)
+            self._around.reading.later(self._go_on)
 
     def _go_on(self) -> None:
         self._yielding = False
@@ -251,6 +251,7 @@ class GameSocket(WebSocketsSansIOProtocol):
                 return
         output = b"".join(self.conn.data_to_send())
         if output:
+            self.flush()  # a goodbye is among it, perhaps, behind which nothing may come
             self._write(output)
         if self.conn.parser_exc is not None:
             self._around.counts.closes["protocol error"] += 1

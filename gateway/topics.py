@@ -32,19 +32,32 @@ class Outlet(Protocol):
         ...
 
 
-class Unanswered(NamedTuple):
-    """A command that couldn't be passed on, and may come again with its key.
+class Thought(NamedTuple):
+    """How long somebody had thought when their command came.
 
     Attributes:
-        key: Its idempotency key.
-        turned: After which event it came.
-        thought_ms: How long its sender had thought.
+        ms: -1 if unknown.
+        turned: The event that had passed the turn.
+    """
+
+    ms: int = -1
+    turned: int = 0
+
+
+UNKNOWN = Thought()
+
+
+class Unanswered(NamedTuple):
+    """A command that couldn't be passed on, and may come again.
+
+    Attributes:
+        frame: The hash of its frame: who has decided on another move has thought on.
+        thought: When it came first.
         until: By the monotonic clock: whoever sends it again later has thought on.
     """
 
-    key: str
-    turned: int
-    thought_ms: int
+    frame: int
+    thought: Thought
     until: float
 
 
@@ -69,6 +82,11 @@ class Subscriber:
         self.presence = b""
         """The newest presence of that time."""
 
+    def keep(self, frame: bytes, thought: Thought) -> None:
+        """Remember a command that couldn't be passed on: if it comes again, it's as old as now."""
+        if thought is not UNKNOWN:
+            self.unanswered = Unanswered(hash(frame), thought, monotonic() + _AGAIN_S)
+
     def take(self, seq: int, frame: bytes) -> None:
         """Send an event, unless it's known already."""
         if self.seq < seq:
@@ -91,6 +109,7 @@ class Subscriber:
 
     def started(self) -> bytes:
         """The beginning is being sent now; return the frames that came meanwhile."""
+        self.first = self.seq  # what came meanwhile has waited
         frames = b"".join(self.backlog or ()) + self.presence
         self.backlog, self.presence = None, b""
         return frames
@@ -272,29 +291,22 @@ class Topics:
         if topic is not None:
             topic.promote(subscriber)
 
-    def thought_ms(self, game: str, subscriber: Subscriber, key: str | None) -> int:
-        """Return how long the subscriber, who sends a command now, has had the turn before them.
+    def thought(self, game: str, subscriber: Subscriber, frame: bytes) -> Thought:
+        """Return how long the subscriber, whose command comes now, has had the turn before them.
 
-        That's known (not -1) only if the event that passed the turn was sent to this very socket as
-        it happened: nobody saves time by connecting anew. The time in which this process hung isn't
+        That's known only if the event that passed the turn was sent to this very socket as it
+        happened: nobody saves time by connecting anew. The time in which this process hung isn't
         counted, nor what goes by until a command comes again that couldn't be passed on.
         """
         topic = self._topics.get(game)
         if topic is None or topic.turned <= subscriber.first:
-            return -1
+            return UNKNOWN
         if (before := subscriber.unanswered) is not None:
-            again = (before.key, before.turned) == (key, topic.turned)
+            again = before.frame == hash(frame) and before.thought.turned == topic.turned
             if again and monotonic() <= before.until:
-                return before.thought_ms
+                return before.thought
             subscriber.unanswered = None
-        return int(1000 * self._pauses.awake_since(topic.turned_at))
-
-    def unanswered(self, game: str, key: str, thought_ms: int) -> Unanswered | None:
-        """Return what a subscriber must remember whose command couldn't be passed on."""
-        topic = self._topics.get(game)
-        if topic is None or thought_ms < 0:
-            return None
-        return Unanswered(key, topic.turned, thought_ms, monotonic() + _AGAIN_S)
+        return Thought(int(1000 * self._pauses.awake_since(topic.turned_at)), topic.turned)
 
     def close(self) -> None:
         """Measure nothing any more."""

@@ -50,6 +50,13 @@ class Turns:
         else:
             self._waiting.append(work)
 
+    def later(self, work: Work) -> None:
+        """Do `work` in a turn after this one."""
+        self._waiting.append(work)
+        if not self._taken:
+            self._begin()
+            self._left = 0.0
+
     def _begin(self) -> None:
         self._taken, self._left = True, self._share
         self._loop.call_soon(self._next)

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 from collections.abc import Callable
+from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
@@ -24,6 +25,7 @@ _STARTED_S = START_S + 30.0
 _SETTLED_S = 120.0
 _PAUSE_S = 0.05
 _NOTE_S = 2.0
+_PATIENT = 5
 
 
 class Cluster:
@@ -66,8 +68,9 @@ class Cluster:
         # Ray would run our services at nice 15, so that any other process on the machine delays
         # games; here they're the purpose of the machine. Who may be more hurried later (see
         # `runtime.host`) lets them start patiently.
-        os.environ.setdefault("RAY_worker_niceness", "10" if os.geteuid() == 0 else "0")
-        return ray.init(
+        hurried = os.geteuid() == 0
+        os.environ.setdefault("RAY_worker_niceness", "10" if hurried else "0")
+        context = ray.init(
             address="local",
             namespace=self._config.namespace,
             include_dashboard=False,
@@ -77,6 +80,9 @@ class Cluster:
             object_store_memory=80 * 1024 * 1024,
             _system_config=self._config.health.system_config(),
         )
+        if hurried:
+            _start_workers_patiently()
+        return context
 
     def start(
         self, progress: Callable[[str], None], pause: Callable[[float], None] = sleep
@@ -205,13 +211,16 @@ class Cluster:
             return []
         try:
             names: list[str] = self.call(COORDINATOR, "rest")
-            handles = {name: ray.get_actor(name, self._config.namespace) for name in names}
+            # Those that are only starting aren't known to it, and would live on.
+            others = {COORDINATOR, *self._config.gateway_names()}
+            present = set(self._present()) - others | set(names)
+            handles = {name: ray.get_actor(name, self._config.namespace) for name in present}
         except (RayError, TimeoutError, KeyError, ValueError) as error:
             _log.warning("the coordinator doesn't say which shards run: %s", error)
             return []
         self._handles |= handles
         self._serving.update(names)
-        return names
+        return list(handles)
 
     def _stop_all(self, names: list[str], progress: Callable[[str], None]) -> None:
         handles = [(name, self._handles[name]) for name in names if name in self._handles]
@@ -237,6 +246,20 @@ class Cluster:
     def stop_ray(self) -> None:
         """Stop our Ray, or leave the one that we joined."""
         ray.shutdown()
+
+
+def _start_workers_patiently() -> None:
+    """Let the processes that Ray starts be patient from their first moment on.
+
+    Ray makes a worker patient when it has loaded itself, which takes half a second of CPU. A worker
+    begins with the priority of the raylet, which does hardly anything but start workers.
+    """
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            pid, _, rest = stat.read_text().partition(" (")
+            name, _, rest = rest.rpartition(") ")
+            if name == "raylet" and int(rest.split()[1]) == os.getpid():
+                os.setpriority(os.PRIO_PROCESS, int(pid), _PATIENT)
 
 
 def _reason(error: RayError) -> str:

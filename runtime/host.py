@@ -107,15 +107,6 @@ class Peers:
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(None, launch, factory, name, self.namespace, config, needs)
 
-    async def prepare(self, node: str) -> None:
-        """Have a process of Ray ready on a machine, for the next service that starts anew there.
-
-        Ray gives it any that is idle, and starts one only if there's none. To start one takes more
-        than half a second of CPU, at normal priority, just when others need it most.
-        """
-        where = NodeAffinitySchedulingStrategy(node, soft=False)
-        await asyncio.wrap_future(_nothing().options(scheduling_strategy=where).remote().future())
-
     async def retire(self, name: str, timeout: float) -> None:
         """Stop a service in order, for good."""
         await self._finish(name, timeout, again=False)
@@ -152,15 +143,6 @@ def _end(pid: int) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
-def _nothing() -> Any:
-    """Return a task that leaves the process it runs in as it was, without any module of ours."""
-
-    def nothing() -> None:
-        """Do nothing. As a function's own function it's sent as it stands, not as a name."""
-
-    return ray.remote(num_cpus=0, max_retries=0)(nothing)
-
-
 def own_address() -> str:
     """Return the address by which the cluster's other machines reach this one."""
     return ray.util.get_node_ip_address()
@@ -181,11 +163,14 @@ class _Host:
     _loop: asyncio.AbstractEventLoop
     _service: Service
 
-    def __init__(self, factory: str, name: str, namespace: str, config: bytes, calm: str) -> None:
+    def __init__(
+        self, factory: str, name: str, namespace: str, config: Any, calm: str = ""
+    ) -> None:
         """Start `factory` ("module:callable"), called with (name, peers, config).
 
         `config` is pickled: to read it takes modules, which are loaded when it's time. See
-        `Needs.calm`.
+        `Needs.calm`. Ray calls us again with what it was given once, in whatever version is
+        installed by then: what is new has a default, and what was there before is understood.
         """
         logging.basicConfig(level=os.environ.get("GAMESHARD_LOG", "WARNING"))
         context = ray.get_runtime_context()
@@ -194,7 +179,7 @@ class _Host:
             await_calm(partial(_is_calm, calm, name, namespace))
         module, _, attribute = factory.partition(":")
         make: Callable[..., Service] = getattr(importlib.import_module(module), attribute)
-        told = pickle.loads(config)  # noqa: S301  (of whoever launched it)
+        told = pickle.loads(config) if isinstance(config, bytes) else config  # noqa: S301  (ours)
         here = Process(context.get_node_id(), os.getpid())
         started: Future[None] = Future()
 

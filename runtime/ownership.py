@@ -341,10 +341,10 @@ class Ownership:
     def calm(self, name: str) -> bool:
         """Whether a shard that ended may take CPU to start anew.
 
-        It may if no other lives, or if those have served all games for a while: longer than a
-        backlog of commands lasts.
+        It may if no other can take its games, or if those have served all for a while: longer than
+        a backlog of commands lasts.
         """
-        others = self._living().keys() - {name}
+        others = self._eligible(self._living()) - {name}
         whole = self._whole
         return not others or (whole is not None and self._lived - whole >= self._timing.calm)
 

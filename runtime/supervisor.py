@@ -1,7 +1,6 @@
 """Which shards run: those of the plan are launched, those that have left it are emptied and ended.
 
-Ray starts a shard again that ends by itself; this is about which there shall be, and about a
-process that each machine has ready for it.
+Ray starts a shard again that ends by itself; this is about which there shall be.
 """
 
 from __future__ import annotations
@@ -9,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine
-from time import monotonic
 from typing import Any
 
 from runtime.config import COORDINATOR, ClusterConfig
@@ -20,8 +18,6 @@ from runtime.ownership import Ownership
 _log = logging.getLogger(__name__)
 _TICK_S = 0.25
 _STOP_S = 15.0
-_PREPARE_S = 60.0
-"""A process that is ready is asked for again after so long: something else may have taken it."""
 SHARD = "runtime.services:ShardService"
 _CALM = f"{COORDINATOR}:calm"
 
@@ -37,8 +33,6 @@ class Supervisor:
         self._launched: dict[str, str] = {}
         """Each shard, and the machine that was chosen for it; empty if none was."""
         self._busy: set[str] = set()
-        self._prepared: tuple[frozenset[str], float] = frozenset(), 0.0
-        """Which lives of shards there were when processes were made ready, and until when."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
@@ -51,19 +45,7 @@ class Supervisor:
                 idle = not self._ownership.holdings(beat.name)
                 if beat.name not in wanted | self._busy and idle:
                     self._begin(beat.name, self._retire(beat.name))
-            self._prepare()
             await asyncio.sleep(_TICK_S)
-
-    def _prepare(self) -> None:
-        """Have a process ready on every machine whose shards others would take over from."""
-        members = [beat for beat, _ in self._ownership.members()]
-        lives = frozenset(beat.incarnation for beat in members)
-        if (lives == self._prepared[0] and monotonic() < self._prepared[1]) or len(members) < 2:
-            return
-        if not self._ownership.unsettled:
-            self._prepared = lives, monotonic() + _PREPARE_S
-            for node in {beat.node for beat in members} - self._busy:
-                self._begin(node, self._peers.prepare(node))
 
     def _begin(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         self._busy.add(name)

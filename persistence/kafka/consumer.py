@@ -48,9 +48,9 @@ class ConsumerSettings(Struct, frozen=True, kw_only=True):
     Attributes:
         attempts: A record whose work failed so often is a dead letter.
         fetch_records: Records that are taken at once.
-        gather_bytes: A broker gathers so much before it answers, as long as `gather` seconds: to ask
-            for every few records would cost it, and us, more than the records do.
-        gather: See there; so late may a record be at most.
+        gather_bytes: A broker gathers so much before it answers, as long as `gather` seconds: to
+            ask for every few records would cost it, and us, more than the records do.
+        gather: See there. A record may be so late, and twice that just after a question.
         events: Events in one transaction.
         commit_every: How often offsets are committed, besides before a partition is given up.
         session: So long after a consumer's death another one has its partitions.
@@ -194,7 +194,7 @@ class Consumer:
             session_timeout_ms=int(1000 * self.settings.session),
             heartbeat_interval_ms=int(1000 * self.settings.session / 5),
             max_poll_records=self.settings.fetch_records,
-            fetch_min_bytes=self.settings.gather_bytes,
+            fetch_min_bytes=1 if self._until_end else self.settings.gather_bytes,
             fetch_max_wait_ms=int(1000 * self.settings.gather),
             max_poll_interval_ms=60_000,
         )

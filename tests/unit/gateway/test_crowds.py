@@ -38,7 +38,7 @@ async def test_what_one_socket_says_at_once_is_read_in_turns():
         await until(lambda: gateway.app.counts.sockets == 1)
         counts, reading = gateway.app.counts, gateway.app._doorway._around.reading
         turns = []
-        reading.add = turns.append
+        reading.later = turns.append
         loop = asyncio.get_running_loop()
         await loop.sock_sendall(crowding, PING * 12)
         await until(lambda: turns)

@@ -46,18 +46,24 @@ async def loop():
     return Loop()
 
 
-async def test_time_in_which_the_process_hung_is_not_counted(loop, clock):
-    """Neither a pause that is over, nor one that nobody has noticed yet; turns that are late are."""
+async def test_a_pause_is_not_counted_for_what_may_have_waited_for_it(loop, clock):
+    """Nor the ones just before it; but for what comes a second later, and turns that are late."""
     pauses = Pauses(loop, clock)
-    for late in (0.0, 0.2, 3.0):
+    for late in (0.2, 3.0, 2.0):
         clock.now += 0.1 + late
         loop.rings[-1]()
     assert pauses.awake_since(1_000.0) == pytest.approx(0.5)
-    assert pauses.awake_since(1_002.5) == pytest.approx(0.0)  # within the pause
-    clock.now += 5.1
+    assert pauses.awake_since(1_002.5) == pytest.approx(0.1)  # within a pause
+    clock.now += 5.1  # a pause that nobody has noticed yet
     assert pauses.awake_since(1_000.0) == pytest.approx(0.6)
-    clock.now += 0.05
-    assert pauses.awake_since(1_000.0) == pytest.approx(0.65)
+    for _ in range(9):
+        clock.now += 0.1
+        loop.rings[-1]()
+    assert pauses.awake_since(1_000.0) == pytest.approx(1.5)
+    for _ in range(2):
+        clock.now += 0.1
+        loop.rings[-1]()
+    assert pauses.awake_since(1_000.0) == pytest.approx(11.7)
 
 
 def test_the_catalog_knows_events_that_pass_the_turn_by_their_bytes():
@@ -108,22 +114,22 @@ async def test_only_a_move_that_was_sent_as_it_happened_begins_a_thought():
 
 
 async def test_a_command_that_comes_again_is_as_old_as_the_first_time():
-    """One that couldn't be passed on, by its key and soon; another one is as old as it is."""
+    """The same frame, and soon; another move is as old as it is."""
     async with at_the_board() as (gateway, _, game, white, black):
         await say(white, type="move", uci="e2e4")
         await said(black, "MovePlayed")
         gateway.router.away = True
-        first = await sent(gateway, black, "move", uci="e7e5", id="k1")
+        first = await sent(gateway, black, "move", uci="e7e5", ply=1)
         assert (await said(black, "rejected"))["code"] == "unavailable"
         topic = gateway.router.listeners[game]
         topic.turned_at -= 1_000
-        assert await sent(gateway, black, "move", uci="e7e5", id="k1") == first
+        assert await sent(gateway, black, "move", uci="e7e5", ply=1) == first
         await said(black, "rejected")
         (subscriber,) = (s for s in (*topic.players, *topic.watchers) if s.unanswered)
         subscriber.unanswered = subscriber.unanswered._replace(until=0.0)
-        assert await sent(gateway, black, "move", uci="e7e5", id="k1") > 500_000
+        assert await sent(gateway, black, "move", uci="e7e5", ply=1) > 500_000
         await said(black, "rejected")
-        assert await sent(gateway, black, "move", uci="e7e5", id="k2") > 500_000
+        assert await sent(gateway, black, "move", uci="d7d5", ply=1) > 500_000
 
 
 async def test_an_offer_does_not_begin_a_thought_anew():

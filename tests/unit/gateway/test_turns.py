@@ -62,3 +62,16 @@ async def test_cheap_pieces_share_a_turn_until_it_is_used_up():
     await asyncio.sleep(0)
     assert done == [0, 1, 2, 3, 4, 5, 6]
     assert not turns
+
+
+async def test_what_is_for_later_is_never_done_at_once():
+    """Not even as the first of its turn: whoever adds it may be in the midst of something."""
+    loop, done = asyncio.get_running_loop(), []
+    turns = Turns(loop, 1.0)
+    turns.later(lambda: done.append(0))
+    turns.later(lambda: done.append(1))
+    assert done == []
+    turns.add(lambda: done.append(2))
+    assert done == []  # behind those that came before it
+    await asyncio.sleep(0)
+    assert done == [0, 1, 2]

@@ -16,7 +16,6 @@ class Peers:
         self.nodes = nodes
         self.failing = failing
         self.launched: dict[str, str] = {}
-        self.prepared: list[str] = []
 
     async def machines(self):
         await asyncio.sleep(0)
@@ -28,20 +27,15 @@ class Peers:
             raise TimeoutError
         self.launched[name] = needs.node
 
-    async def prepare(self, node):
-        self.prepared.append(node)
-
 
 def owned(shards: int, present: dict[str, str]) -> SimpleNamespace:
     """What a supervisor knows if of so many shards these are `present`, on their nodes."""
     return SimpleNamespace(
         plan=Plan().scaled(shards),
         members=lambda: [
-            (SimpleNamespace(name=name, node=node, incarnation=f"{name}/1"), "serving")
-            for name, node in present.items()
+            (SimpleNamespace(name=name, node=node), "serving") for name, node in present.items()
         ],
         holdings=lambda _name: 1,
-        unsettled=0,
     )
 
 
@@ -73,35 +67,6 @@ async def test_a_launch_that_failed_is_tried_again():
     """And takes no place meanwhile."""
     found = await launched(Peers("a", "b", failing=3), 2, {})
     assert sorted(found.values()) == ["a", "b"]
-
-
-async def prepared(peers: Peers, ownership: SimpleNamespace) -> list[str]:
-    """Return where processes are ready after the first turn, in which a shard is launched."""
-    supervisor = Supervisor(ownership, peers, ClusterConfig(dsn="", secret=b""))
-    running = asyncio.ensure_future(supervisor.run())
-    async with asyncio.timeout(10):
-        while not peers.launched:
-            await asyncio.sleep(0)
-    running.cancel()
-    return sorted(peers.prepared)
-
-
-async def test_each_machine_has_a_process_ready_for_a_shard_that_ends():
-    """One, however many shards it has."""
-    ownership = owned(4, {"shard-0": "a", "shard-1": "a", "shard-2": "b"})
-    assert await prepared(Peers("a", "b"), ownership) == ["a", "b"]
-
-
-async def test_no_process_is_made_ready_while_partitions_move():
-    """Whoever takes them over needs the CPU."""
-    ownership = owned(3, {"shard-0": "a", "shard-1": "b"})
-    ownership.unsettled = 1
-    assert await prepared(Peers("a", "b"), ownership) == []
-
-
-async def test_the_only_shard_needs_no_process_ready():
-    """Nobody takes over from it meanwhile."""
-    assert await prepared(Peers("a"), owned(2, {"shard-0": "a"})) == []
 
 
 async def test_ray_spreads_those_that_take_cpus_of_its_account():
