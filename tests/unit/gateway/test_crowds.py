@@ -56,6 +56,21 @@ async def test_what_one_socket_says_at_once_is_read_in_turns():
         crowding.close()
 
 
+async def test_what_was_asked_before_a_goodbye_is_answered_before_it():
+    """Though both came in one read: an answer is held back for its turn, but not beyond the end."""
+    async with running() as gateway:
+        ann = await gateway.player("Ann")
+        leaving = await raw(gateway, "/ws", ann)
+        loop = asyncio.get_running_loop()
+        await loop.sock_sendall(leaving, PING + masked(0x88, b"\x03\xe8"))
+        heard = b""
+        async with asyncio.timeout(5):
+            while b"\x88\x02\x03\xe8" not in heard:
+                heard += await loop.sock_recv(leaving, 4096)
+        assert heard.index(b'"type":"pong"') < heard.index(b"\x88\x02\x03\xe8")
+        leaving.close()
+
+
 async def test_those_who_vanish_together_leave_their_games_in_turns():
     """Sockets are no longer counted at once; games are left one by one, and told of it."""
     async with running() as gateway:

@@ -472,3 +472,15 @@ def test_the_only_shard_comes_back_at_once():
     for _ in range(10):
         world.turn()
     assert world.ownership.calm("shard-0")
+
+
+def test_a_shard_whose_games_nobody_else_can_take_comes_back_at_once():
+    """The others of another version live, but wait as its players do."""
+    world = World(2)
+    world.offers = {"shard-0": {"nim": Offer(1, 2)}, "shard-1": {"nim": Offer(1, 1)}}
+    world.ownership.agreement = Agreement({"nim": 2})
+    for _ in range(80):
+        world.turn()
+    world.kill("shard-0")
+    world.turn()
+    assert world.ownership.calm("shard-0")
