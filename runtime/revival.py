@@ -242,20 +242,22 @@ def replay(cell: Cell, records: Iterable[Placed]) -> Sequence[tuple[int, int, Se
     effects: list[tuple[int, int, Sequence[Effect]]] = []
     values: list[bytes] = []
     event: Any = None
-    for offset, record in records:
-        event = kind.event_decoder.decode(record.value)
+    decode, evolve = kind.event_decoder.decode, kind.evolve
+    for offset, (_, number, value, key) in records:
+        event = decode(value)
         if sent := kind.effects(event):
-            effects.append((record.seq, offset, sent))
-        if record.seq <= seq:
+            effects.append((number, offset, sent))
+        if number <= seq:
             continue
-        if record.seq != seq + 1:
-            raise ValueError(f"event {record.seq} follows event {seq}")
-        state = kind.evolve(state, event)
-        seq = record.seq
-        cell.ended = cell.ended or event.ends
-        values.append(record.value)
-        if record.key:
-            cell.marks = marks.remember(cell.marks, record.key, seq)
+        if number != seq + 1:
+            raise ValueError(f"event {number} follows event {seq}")
+        state = evolve(state, event)
+        seq = number
+        if event.ends:
+            cell.ended = True
+        values.append(value)
+        if key:
+            cell.marks = marks.remember(cell.marks, key, seq)
     if values:
         cell.state, cell.at = state, millis(event.at)
         cell.seq = cell.durable = seq

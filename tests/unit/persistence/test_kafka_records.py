@@ -40,6 +40,15 @@ def test_what_is_encoded_comes_back(entry, schemas):
     assert decode(*Encoder(schemas=schemas).encode(entry, 3)) == entry
 
 
+@given(records, st.sampled_from([{}, SCHEMAS]), st.randoms())
+def test_headers_may_come_in_any_order(entry, schemas, random):
+    """Whatever wrote or copied them: the record is the same."""
+    key, value, headers = Encoder(schemas=schemas).encode(entry, 3)
+    shuffled = list(headers)
+    random.shuffle(shuffled)
+    assert decode(key, value, shuffled) == entry
+
+
 def test_an_event_is_a_cloud_event():
     """The headers are those of the binary mode, and ours; the value is untouched."""
     key, value, headers = Encoder("/chess").encode(Record("g1", 12, MOVE, b"\0m"), 3)
