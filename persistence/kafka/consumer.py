@@ -61,7 +61,7 @@ class ConsumerSettings(Struct, frozen=True, kw_only=True):
     attempts: int = 3
     fetch_records: int = 2000
     gather_bytes: int = 128 * 1024
-    gather: float = 0.5
+    gather: float = 0.25
     events: int = 50
     commit_every: float = 0.5
     session: float = 10.0
