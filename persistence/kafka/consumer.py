@@ -194,7 +194,7 @@ class Consumer:
             session_timeout_ms=int(1000 * self.settings.session),
             heartbeat_interval_ms=int(1000 * self.settings.session / 5),
             max_poll_records=self.settings.fetch_records,
-            fetch_min_bytes=1 if self._until_end else self.settings.gather_bytes,
+            fetch_min_bytes=self.settings.gather_bytes,
             fetch_max_wait_ms=int(1000 * self.settings.gather),
             max_poll_interval_ms=60_000,
         )
