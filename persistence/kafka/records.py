@@ -173,7 +173,8 @@ def decode(key: bytes | None, value: bytes | None, headers: Sequence[Header]) ->
     if len(headers) > _SEQ and headers[_SEQ][0] == "seq" and headers[_CONTENT] == _JSON:
         # As we write them: a full replay is a million of these, and to look them up takes a third.
         name, mark = headers[-1]
-        return _record(key, headers[_SEQ][1], value, mark if name == "mark" else None)
+        if name == "mark":
+            return _record(key, headers[_SEQ][1], value, mark)
     found = dict(headers)
     seq, json = found.get("seq"), found.get("content-type") != _BYTES[1]
     if seq is not None:
