@@ -26,7 +26,9 @@ async def read(log, partition: int, start: int = 0, end: int = 1 << 40) -> list[
     """The records between two offsets; their offsets only grow."""
     placed = [each async for batch in log.read(partition, start, end) for each in batch]
     offsets = [offset for offset, _ in placed]
-    assert offsets == sorted(set(offsets))
+    assert offsets == sorted(set(offsets)), [
+        (i, offsets[i - 1 : i + 2]) for i in range(1, len(offsets)) if offsets[i] <= offsets[i - 1]
+    ][:3]
     assert all(start <= offset < end for offset in offsets)
     return [record for _, record in placed]
 
