@@ -128,18 +128,13 @@ class KafkaLog:
             yield tail
             return
         row, waiting = await self._outbox.peek(partition)  # before Kafka: a drain goes that way
-        last: dict[str, int] = {}
-        known = await self._brokers.end_offset(partition)
+        outbox = row.mode == "outbox"
+        # What Kafka has from there on is in the outbox as well: what was in doubt, what is drained.
+        known = row.offset if outbox else await self._brokers.end_offset(partition)
         async for batch in self._brokers.read(partition, start, min(end, known)):
-            placed = [(o, e) for o, e in batch if not isinstance(e, PartitionOpened)]
-            for _, record in placed:
-                last[record.game] = max(record.seq, last.get(record.game, 0))
-            yield placed
-        yield [
-            (row.offset + place, record)
-            for place, record in enumerate(waiting)
-            if record.seq > last.get(record.game, 0) and start <= row.offset + place < end
-        ]
+            yield [(o, entry) for o, entry in batch if not isinstance(entry, PartitionOpened)]
+        if outbox:
+            yield [each for each in enumerate(waiting, row.offset) if start <= each[0] < end]
 
     async def touch(self, owned: Sequence[tuple[int, int]]) -> Sequence[int]:
         """See `EventLog.touch`."""

@@ -16,6 +16,7 @@ from persistence.kafka.life import Truncated
 from persistence.kafka.outbox import Foreign, Outbox
 from persistence.local.kafka import LocalKafka
 from persistence.log import Fenced, Unavailable, Unsaved
+from persistence.ownership.actions import ReadRows
 from persistence.postgres_snapshots import PostgresSnapshots
 from persistence.snapshots import Snapshot
 
@@ -79,6 +80,34 @@ async def test_events_go_on_in_the_outbox_and_back(kafka, owners):
     await one.log.append(0, epoch, records("g", 40, 2))
     assert await read(one.log, 0) == records("g", 1, 41)
     assert await in_kafka(one) == [("g", seq) for seq in range(1, 42)]
+
+
+async def test_a_reader_amid_a_drain_finds_each_event_once(kafka, owners, monkeypatch):
+    """In order, though what Kafka has of them already is in the outbox as well."""
+    one, other = owners
+    [epoch] = await own(one.assign, one.log, "a", 1)
+    await one.log.append(0, epoch, records("g", 1, 3))
+    kafka.kill()
+    await one.log.append(0, epoch, records("g", 4, 8))
+    halfway, go_on = asyncio.Event(), asyncio.Event()
+    perform = one.log._outbox.perform
+
+    async def held(partition, request):
+        if isinstance(request, ReadRows) and request.place:
+            halfway.set()
+            await go_on.wait()
+        return await perform(partition, request)
+
+    monkeypatch.setattr(one.log._outbox, "perform", held)
+    await asyncio.to_thread(kafka.start)
+    async with asyncio.timeout(60):
+        await halfway.wait()
+    await one.log.append(0, epoch, records("g", 12, 4))
+    assert await in_kafka(one) == [("g", seq) for seq in range(1, 12)]
+    assert await read(other.log, 0) == records("g", 1, 15)
+    go_on.set()
+    await one.in_mode("kafka")
+    assert await read(other.log, 0) == records("g", 1, 15)
 
 
 async def test_an_owner_that_dies_in_the_outbox_is_followed_without_kafka(kafka, owners):
