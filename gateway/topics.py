@@ -22,6 +22,7 @@ from runtime.router import Router
 Opening = Packed | Missed | Refused | Away
 _LATER = 1 << 62
 _AGAIN_S = 5.0
+"""A command that couldn't be passed on counts as the same one if it comes again within this."""
 
 
 class Outlet(Protocol):

@@ -214,13 +214,14 @@ class Cluster:
             # Those that are only starting aren't known to it, and would live on.
             others = {COORDINATOR, *self._config.gateway_names()}
             present = set(self._present()) - others | set(names)
-            handles = {name: ray.get_actor(name, self._config.namespace) for name in present}
-        except (RayError, TimeoutError, KeyError, ValueError) as error:
+        except (RayError, TimeoutError, KeyError) as error:
             _log.warning("the coordinator doesn't say which shards run: %s", error)
             return []
-        self._handles |= handles
         self._serving.update(names)
-        return list(handles)
+        for name in present:
+            with contextlib.suppress(ValueError):  # it ended in this moment
+                self._handles[name] = ray.get_actor(name, self._config.namespace)
+        return list(present)
 
     def _stop_all(self, names: list[str], progress: Callable[[str], None]) -> None:
         handles = [(name, self._handles[name]) for name in names if name in self._handles]

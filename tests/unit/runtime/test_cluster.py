@@ -167,6 +167,19 @@ def test_what_an_earlier_run_left_in_a_ray_that_outlived_it_is_stopped_in_order(
     assert ray.resources == {COORDINATOR: "", "gateway-0": "door", "gateway-1": "door"}
 
 
+def test_a_shard_that_is_only_starting_is_ended_with_the_others(begin):
+    """The coordinator doesn't know it, and it couldn't answer: it's killed without being asked."""
+    cluster, ray = begin()
+    cluster.start(lambda _: None, lambda _: None)
+    ray.left = [COORDINATOR, "gateway-0", "gateway-1", "shard-0", "shard-1"]
+    ray.answers["rest"] = ["shard-0"]
+    ray.called.clear()
+    cluster.stop(lambda _: None)
+    assert ("shard-0", "stop") in ray.called
+    assert ("shard-1", "stop") not in ray.called
+    assert sorted(ray.killed) == [COORDINATOR, "gateway-0", "gateway-1", "shard-0", "shard-1"]
+
+
 def test_the_services_of_other_data_in_the_same_ray_are_left_alone(begin):
     """Whoever starts a second system in it is told, and stops nothing of the first."""
     cluster, ray = begin(JOINED)
